@@ -1,4 +1,61 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Set-up, builds, the VM, tests and the demo of tcp_dispatch.
-fn main() {}
+
+mod buildroot;
+mod demo;
+mod generate;
+mod guest;
+mod lint;
+mod modules;
+mod paths;
+mod setup;
+mod test;
+mod vm;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Set-up, builds, the VM, tests and the demo of tcp_dispatch.
+#[derive(Parser)]
+#[command(name = "cargo xtask", disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make the build root, a kernel and the guest's image, as far as they are missing
+    Setup(setup::Args),
+    /// Build the kernel module
+    Modules(modules::Args),
+    /// Boot the VM and run a command in it
+    Vm(vm::Args),
+    /// Run every test, on the host and in the VM
+    Test(test::Args),
+    /// Show the main job with real daemons
+    Demo(demo::Args),
+    /// Check formatting, lints, the netlink specification and what is generated from it
+    Lint(lint::Args),
+    /// Write again what is generated from the netlink specification
+    Generate(generate::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Setup(args) => setup::run(args),
+        Command::Modules(args) => modules::run(args),
+        Command::Vm(args) => vm::run(args),
+        Command::Test(args) => test::run(args),
+        Command::Demo(args) => demo::run(args),
+        Command::Lint(args) => lint::run(args),
+        Command::Generate(args) => generate::run(args),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
