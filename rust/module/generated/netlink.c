@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: ((GPL-2.0 WITH Linux-syscall-note) OR BSD-3-Clause)
+/* Do not edit directly, auto-generated from: */
+/*	Documentation/netlink/specs/tcp_dispatch.yaml */
+/* YNL-GEN kernel source */
+/* To regenerate run: tools/net/ynl/ynl-regen.sh */
+
+#include <net/netlink.h>
+#include <net/genetlink.h>
+
+#include "tmp.h"
+
+#include <uapi/linux/tcp_dispatch.h>
+
+/* Common nested types */
+const struct nla_policy tcp_dispatch_socket_address_nl_policy[TCP_DISPATCH_A_SOCKET_ADDRESS_PORT + 1] = {
+	[TCP_DISPATCH_A_SOCKET_ADDRESS_IPV4] = NLA_POLICY_MIN(NLA_BE32, 1),
+	[TCP_DISPATCH_A_SOCKET_ADDRESS_PORT] = NLA_POLICY_MIN(NLA_BE16, 1),
+};
+
+/* TCP_DISPATCH_CMD_SERVICE_ADD - do */
+static const struct nla_policy tcp_dispatch_service_add_nl_policy[TCP_DISPATCH_A_SERVICE_SERVICE_ADDRESS + 1] = {
+	[TCP_DISPATCH_A_SERVICE_SERVICE_ADDRESS] = NLA_POLICY_NESTED(tcp_dispatch_socket_address_nl_policy),
+};
+
+/* TCP_DISPATCH_CMD_SERVICE_DEL - do */
+static const struct nla_policy tcp_dispatch_service_del_nl_policy[TCP_DISPATCH_A_SERVICE_SERVICE_ADDRESS + 1] = {
+	[TCP_DISPATCH_A_SERVICE_SERVICE_ADDRESS] = NLA_POLICY_NESTED(tcp_dispatch_socket_address_nl_policy),
+};
+
+/* TCP_DISPATCH_CMD_SERVICE_GET - do */
+static const struct nla_policy tcp_dispatch_service_get_nl_policy[TCP_DISPATCH_A_SERVICE_SERVICE_ADDRESS + 1] = {
+	[TCP_DISPATCH_A_SERVICE_SERVICE_ADDRESS] = NLA_POLICY_NESTED(tcp_dispatch_socket_address_nl_policy),
+};
+
+/* TCP_DISPATCH_CMD_PROCESS_ADD - do */
+static const struct nla_policy tcp_dispatch_process_add_nl_policy[TCP_DISPATCH_A_PROCESS_PROCESS_ADDRESS + 1] = {
+	[TCP_DISPATCH_A_PROCESS_SERVICE_ADDRESS] = NLA_POLICY_NESTED(tcp_dispatch_socket_address_nl_policy),
+	[TCP_DISPATCH_A_PROCESS_PROCESS_ADDRESS] = NLA_POLICY_NESTED(tcp_dispatch_socket_address_nl_policy),
+};
+
+/* TCP_DISPATCH_CMD_PROCESS_DEL - do */
+static const struct nla_policy tcp_dispatch_process_del_nl_policy[TCP_DISPATCH_A_PROCESS_PROCESS_ADDRESS + 1] = {
+	[TCP_DISPATCH_A_PROCESS_SERVICE_ADDRESS] = NLA_POLICY_NESTED(tcp_dispatch_socket_address_nl_policy),
+	[TCP_DISPATCH_A_PROCESS_PROCESS_ADDRESS] = NLA_POLICY_NESTED(tcp_dispatch_socket_address_nl_policy),
+};
+
+/* TCP_DISPATCH_CMD_PROCESS_GET - do */
+static const struct nla_policy tcp_dispatch_process_get_do_nl_policy[TCP_DISPATCH_A_PROCESS_PROCESS_ADDRESS + 1] = {
+	[TCP_DISPATCH_A_PROCESS_SERVICE_ADDRESS] = NLA_POLICY_NESTED(tcp_dispatch_socket_address_nl_policy),
+	[TCP_DISPATCH_A_PROCESS_PROCESS_ADDRESS] = NLA_POLICY_NESTED(tcp_dispatch_socket_address_nl_policy),
+};
+
+/* TCP_DISPATCH_CMD_PROCESS_GET - dump */
+static const struct nla_policy tcp_dispatch_process_get_dump_nl_policy[TCP_DISPATCH_A_PROCESS_SERVICE_ADDRESS + 1] = {
+	[TCP_DISPATCH_A_PROCESS_SERVICE_ADDRESS] = NLA_POLICY_NESTED(tcp_dispatch_socket_address_nl_policy),
+};
+
+/* TCP_DISPATCH_CMD_CONNECTION_ADD - do */
+static const struct nla_policy tcp_dispatch_connection_add_nl_policy[TCP_DISPATCH_A_CONNECTION_PROCESS_ADDRESS + 1] = {
+	[TCP_DISPATCH_A_CONNECTION_CLIENT_ADDRESS] = NLA_POLICY_NESTED(tcp_dispatch_socket_address_nl_policy),
+	[TCP_DISPATCH_A_CONNECTION_SERVICE_ADDRESS] = NLA_POLICY_NESTED(tcp_dispatch_socket_address_nl_policy),
+	[TCP_DISPATCH_A_CONNECTION_PROCESS_ADDRESS] = NLA_POLICY_NESTED(tcp_dispatch_socket_address_nl_policy),
+};
+
+/* TCP_DISPATCH_CMD_CONNECTION_DEL - do */
+static const struct nla_policy tcp_dispatch_connection_del_nl_policy[TCP_DISPATCH_A_CONNECTION_SERVICE_ADDRESS + 1] = {
+	[TCP_DISPATCH_A_CONNECTION_CLIENT_ADDRESS] = NLA_POLICY_NESTED(tcp_dispatch_socket_address_nl_policy),
+	[TCP_DISPATCH_A_CONNECTION_SERVICE_ADDRESS] = NLA_POLICY_NESTED(tcp_dispatch_socket_address_nl_policy),
+};
+
+/* TCP_DISPATCH_CMD_CONNECTION_GET - do */
+static const struct nla_policy tcp_dispatch_connection_get_do_nl_policy[TCP_DISPATCH_A_CONNECTION_SERVICE_ADDRESS + 1] = {
+	[TCP_DISPATCH_A_CONNECTION_CLIENT_ADDRESS] = NLA_POLICY_NESTED(tcp_dispatch_socket_address_nl_policy),
+	[TCP_DISPATCH_A_CONNECTION_SERVICE_ADDRESS] = NLA_POLICY_NESTED(tcp_dispatch_socket_address_nl_policy),
+};
+
+/* TCP_DISPATCH_CMD_CONNECTION_GET - dump */
+static const struct nla_policy tcp_dispatch_connection_get_dump_nl_policy[TCP_DISPATCH_A_CONNECTION_PROCESS_ADDRESS + 1] = {
+	[TCP_DISPATCH_A_CONNECTION_SERVICE_ADDRESS] = NLA_POLICY_NESTED(tcp_dispatch_socket_address_nl_policy),
+	[TCP_DISPATCH_A_CONNECTION_PROCESS_ADDRESS] = NLA_POLICY_NESTED(tcp_dispatch_socket_address_nl_policy),
+};
+
+/* TCP_DISPATCH_CMD_NET_SET - do */
+static const struct nla_policy tcp_dispatch_net_set_nl_policy[TCP_DISPATCH_A_NET_MAX_CONNECTIONS + 1] = {
+	[TCP_DISPATCH_A_NET_PROCESS_PREFIX] = NLA_POLICY_MIN(NLA_BE32, 1),
+	[TCP_DISPATCH_A_NET_PROCESS_PREFIX_LEN] = NLA_POLICY_MAX(NLA_U8, 32),
+	[TCP_DISPATCH_A_NET_MAX_CONNECTIONS] = NLA_POLICY_MIN(NLA_U32, 1),
+};
+
+/* Ops table for tcp_dispatch */
+const struct genl_split_ops tcp_dispatch_nl_ops[14] = {
+	{
+		.cmd		= TCP_DISPATCH_CMD_SERVICE_ADD,
+		.doit		= tcp_dispatch_nl_service_add_doit,
+		.policy		= tcp_dispatch_service_add_nl_policy,
+		.maxattr	= TCP_DISPATCH_A_SERVICE_SERVICE_ADDRESS,
+		.flags		= GENL_UNS_ADMIN_PERM | GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd		= TCP_DISPATCH_CMD_SERVICE_DEL,
+		.doit		= tcp_dispatch_nl_service_del_doit,
+		.policy		= tcp_dispatch_service_del_nl_policy,
+		.maxattr	= TCP_DISPATCH_A_SERVICE_SERVICE_ADDRESS,
+		.flags		= GENL_UNS_ADMIN_PERM | GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd		= TCP_DISPATCH_CMD_SERVICE_GET,
+		.doit		= tcp_dispatch_nl_service_get_doit,
+		.policy		= tcp_dispatch_service_get_nl_policy,
+		.maxattr	= TCP_DISPATCH_A_SERVICE_SERVICE_ADDRESS,
+		.flags		= GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd	= TCP_DISPATCH_CMD_SERVICE_GET,
+		.dumpit	= tcp_dispatch_nl_service_get_dumpit,
+		.flags	= GENL_CMD_CAP_DUMP,
+	},
+	{
+		.cmd		= TCP_DISPATCH_CMD_PROCESS_ADD,
+		.doit		= tcp_dispatch_nl_process_add_doit,
+		.policy		= tcp_dispatch_process_add_nl_policy,
+		.maxattr	= TCP_DISPATCH_A_PROCESS_PROCESS_ADDRESS,
+		.flags		= GENL_UNS_ADMIN_PERM | GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd		= TCP_DISPATCH_CMD_PROCESS_DEL,
+		.doit		= tcp_dispatch_nl_process_del_doit,
+		.policy		= tcp_dispatch_process_del_nl_policy,
+		.maxattr	= TCP_DISPATCH_A_PROCESS_PROCESS_ADDRESS,
+		.flags		= GENL_UNS_ADMIN_PERM | GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd		= TCP_DISPATCH_CMD_PROCESS_GET,
+		.doit		= tcp_dispatch_nl_process_get_doit,
+		.policy		= tcp_dispatch_process_get_do_nl_policy,
+		.maxattr	= TCP_DISPATCH_A_PROCESS_PROCESS_ADDRESS,
+		.flags		= GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd		= TCP_DISPATCH_CMD_PROCESS_GET,
+		.dumpit		= tcp_dispatch_nl_process_get_dumpit,
+		.policy		= tcp_dispatch_process_get_dump_nl_policy,
+		.maxattr	= TCP_DISPATCH_A_PROCESS_SERVICE_ADDRESS,
+		.flags		= GENL_CMD_CAP_DUMP,
+	},
+	{
+		.cmd		= TCP_DISPATCH_CMD_CONNECTION_ADD,
+		.doit		= tcp_dispatch_nl_connection_add_doit,
+		.policy		= tcp_dispatch_connection_add_nl_policy,
+		.maxattr	= TCP_DISPATCH_A_CONNECTION_PROCESS_ADDRESS,
+		.flags		= GENL_UNS_ADMIN_PERM | GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd		= TCP_DISPATCH_CMD_CONNECTION_DEL,
+		.doit		= tcp_dispatch_nl_connection_del_doit,
+		.policy		= tcp_dispatch_connection_del_nl_policy,
+		.maxattr	= TCP_DISPATCH_A_CONNECTION_SERVICE_ADDRESS,
+		.flags		= GENL_UNS_ADMIN_PERM | GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd		= TCP_DISPATCH_CMD_CONNECTION_GET,
+		.doit		= tcp_dispatch_nl_connection_get_doit,
+		.policy		= tcp_dispatch_connection_get_do_nl_policy,
+		.maxattr	= TCP_DISPATCH_A_CONNECTION_SERVICE_ADDRESS,
+		.flags		= GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd		= TCP_DISPATCH_CMD_CONNECTION_GET,
+		.start		= tcp_dispatch_nl_connection_get_start,
+		.dumpit		= tcp_dispatch_nl_connection_get_dumpit,
+		.done		= tcp_dispatch_nl_connection_get_done,
+		.policy		= tcp_dispatch_connection_get_dump_nl_policy,
+		.maxattr	= TCP_DISPATCH_A_CONNECTION_PROCESS_ADDRESS,
+		.flags		= GENL_CMD_CAP_DUMP,
+	},
+	{
+		.cmd	= TCP_DISPATCH_CMD_NET_GET,
+		.doit	= tcp_dispatch_nl_net_get_doit,
+		.flags	= GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd		= TCP_DISPATCH_CMD_NET_SET,
+		.doit		= tcp_dispatch_nl_net_set_doit,
+		.policy		= tcp_dispatch_net_set_nl_policy,
+		.maxattr	= TCP_DISPATCH_A_NET_MAX_CONNECTIONS,
+		.flags		= GENL_UNS_ADMIN_PERM | GENL_CMD_CAP_DO,
+	},
+};
