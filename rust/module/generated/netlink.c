@@ -7,7 +7,7 @@
 #include <net/netlink.h>
 #include <net/genetlink.h>
 
-#include "tmp.h"
+#include "netlink.h"
 
 #include <uapi/linux/tcp_dispatch.h>
 
