@@ -6,6 +6,7 @@ mod buildroot;
 mod demo;
 mod generate;
 mod guest;
+mod kernel;
 mod lint;
 mod modules;
 mod paths;

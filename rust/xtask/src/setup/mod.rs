@@ -2,29 +2,115 @@
 
 //! Set-up: all that demo and tests need besides this checkout, made once and kept in the cache.
 
+mod apt;
+mod check;
+mod contained;
 mod mirror;
+pub mod packages;
+pub mod progress;
+pub mod source;
+pub mod step;
 
+use std::fs::{self, File};
 use std::process::ExitCode;
+use std::thread;
+use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result, anyhow};
+use rustix::fs::FlockOperation;
 
 pub use mirror::{mirror, sources};
+
+use crate::kernel::Kernel;
+use crate::{buildroot, guest, paths};
+use progress::Progress;
+use step::Step;
 
 /// Arguments of `cargo xtask setup`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The kernel to prepare: stock or debug
-    #[arg(long, default_value = "stock")]
-    kernel: String,
+    /// The kernel to prepare
+    #[arg(long, value_enum, default_value_t = Kernel::Stock)]
+    kernel: Kernel,
 }
 
 /// Makes what is missing.
 pub fn run(args: Args) -> Result<ExitCode> {
-    ensure(&args.kernel)?;
+    ensure(args.kernel.name())?;
+    eprintln!("Ready: all that the {} kernel needs is in {}", args.kernel.name(), paths::cache().display());
     Ok(ExitCode::SUCCESS)
 }
 
-/// Makes all that is missing to boot `kernel`.
-pub fn ensure(_kernel: &str) -> Result<()> {
-    anyhow::bail!("not there yet")
+/// The guest's root file system.
+const GUEST: Step = Step {
+    name: "guest image",
+    why: "the programs that demo and tests run in the VM",
+    size: 900,
+    inputs: || Ok(format!("{}{}", step::made(&buildroot::STEP), guest_sources()?)),
+    make: |task| {
+        let image = paths::guest_image();
+        let new = step::workplace(&image)?;
+        task.at("making a Debian tree and packing it");
+        guest::build(&new)?;
+        step::install(&image)
+    },
+};
+
+/// The text of the code that makes the guest's image: whatever changes there makes it anew.
+fn guest_sources() -> Result<String> {
+    let source = paths::checkout().join("rust/xtask/src");
+    let mut files = vec![source.join("guest.rs")];
+    files.extend(fs::read_dir(source.join("guest")).into_iter().flatten().flatten().map(|entry| entry.path()));
+    files.sort();
+    let texts = files.iter().filter(|path| path.is_file()).map(fs::read_to_string);
+    Ok(texts.collect::<Result<Vec<_>, _>>()?.concat())
+}
+
+/// Makes all that is missing to boot the kernel called `name`.
+///
+/// Every step leaves a stamp when it is done, so an interrupted set-up goes on where it was.
+pub fn ensure(name: &str) -> Result<()> {
+    let kernel = Kernel::named(name)?;
+    let steps = [&buildroot::STEP, &packages::STEP, &source::STEP, &GUEST, kernel.step()];
+    if steps.iter().all(|step| step.is_done()) {
+        return Ok(());
+    }
+    let (started, progress) = (Instant::now(), Progress::new());
+    let missing = || steps.iter().filter(|step| !step.is_done());
+    check::all(&progress, missing().map(|step| step.size).sum())?;
+    let _lock = lock(&progress)?;
+    if missing().next().is_none() {
+        return Ok(());
+    }
+    progress.note(&format!("Setting up in {}; it is made once and kept:", paths::cache().display()));
+    // Downloads wait for the network while packages are unpacked; the guest's packages are
+    // unpacked while compilers run.
+    both(|| buildroot::STEP.run(&progress), || {
+        packages::STEP.run(&progress)?;
+        source::STEP.run(&progress)
+    })?;
+    both(|| kernel.step().run(&progress), || GUEST.run(&progress))?;
+    progress.note(&format!("Set up in {}.", progress::seconds(started.elapsed())));
+    Ok(())
+}
+
+/// Does two things at a time; the first error counts.
+fn both(a: impl FnOnce() -> Result<()> + Send, b: impl FnOnce() -> Result<()> + Send) -> Result<()> {
+    thread::scope(|scope| {
+        let other = scope.spawn(b);
+        let first = a();
+        let second = other.join().unwrap_or_else(|_| Err(anyhow!("a thread of set-up panicked")));
+        first.and(second)
+    })
+}
+
+/// Keeps other set-ups out of the cache as long as the file is open.
+fn lock(progress: &Progress) -> Result<File> {
+    let path = paths::cache().join("lock");
+    let file = File::create(&path).with_context(|| format!("can't write {}", path.display()))?;
+    if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        progress.note(&format!("Waiting for another set-up in {} to end.", paths::cache().display()));
+        rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
+    }
+    Ok(file)
 }
