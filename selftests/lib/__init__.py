@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the selftests are made of; one concept a module."""

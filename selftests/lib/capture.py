@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What passes a device, seen as tcpdump sees it."""
+
+import socket
+import struct
+import threading
+
+from . import packet, wait
+
+_ETH_P_ALL, _ETH_P_IP = 3, 0x0800
+_OUTGOING = 4
+_SO_RCVBUFFORCE = 33
+
+
+class Capture:
+    """All IPv4 packets of a device of a namespace while the `with` lasts."""
+
+    def __init__(self, namespace, device):
+        with namespace:
+            self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 64 << 20)
+            self._socket.bind((device, _ETH_P_ALL))
+        self._socket.settimeout(0.1)
+        self._thread = threading.Thread(target=self._receive, daemon=True)
+        self._done = False
+        self.raw = []  # (bytes, whether outgoing)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._done = True
+        self._thread.join()
+        self._socket.close()
+
+    def _receive(self):
+        while True:
+            try:
+                data, (_, protocol, kind, *_) = self._socket.recvfrom(256)
+            except TimeoutError:
+                if self._done:
+                    return
+                continue
+            if protocol == _ETH_P_IP:
+                self.raw.append((data, kind == _OUTGOING))
+
+    def segments(self):
+        """The TCP segments so far."""
+        return [seen for seen in (packet.parse(data, outgoing) for data, outgoing in list(self.raw)) if seen]
+
+    def addresses(self):
+        """All addresses in IP headers so far, those that ICMP errors quote included."""
+        found = set()
+        for data, _ in list(self.raw):
+            found.update(socket.inet_ntoa(data[at : at + 4]) for at in (12, 16))
+            start = (data[0] & 15) * 4
+            if data[9] == 1 and len(data) >= start + 28 and data[start] in (3, 4, 5, 11, 12):
+                found.update(socket.inet_ntoa(data[start + 8 + at : start + 12 + at]) for at in (12, 16))
+        return found
+
+    def lost(self):
+        """How many packets the capture missed; reading it sets it to zero."""
+        statistics = self._socket.getsockopt(263, 6, 8)
+        return struct.unpack("=II", statistics)[1]
+
+    def wait_for(self, condition, what):
+        """Waits for a segment that meets the condition, and returns the first."""
+        return wait.until(lambda: next((each for each in self.segments() if condition(each)), None), what)

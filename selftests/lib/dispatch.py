@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The dispatch layer of a namespace, as its control sees it."""
+
+import contextlib
+import os
+import struct
+
+from . import command, family, netlink, wait
+
+RANGE = "10.77.0.0/16"
+
+_all = []
+
+
+class Dispatch:
+    """Control of the layer in one namespace, or in the present one."""
+
+    def __init__(self, namespace):
+        self._namespace = namespace
+        self._sockets = {}
+        if namespace:
+            _all.append(self)
+
+    def up(self, *arguments):
+        """Sets devices, routes and range up, as an administrator does."""
+        self.tool("up", "--range", RANGE, *arguments)
+        return self
+
+    def tool(self, *arguments):
+        """Runs dispatchctl, which must succeed; returns what it prints."""
+        with self._namespace or contextlib.nullcontext():
+            return command.run("dispatchctl", *arguments)
+
+    def socket(self):
+        """This process's netlink socket in the namespace."""
+        pid = os.getpid()
+        if pid not in self._sockets:
+            with self._namespace or contextlib.nullcontext():
+                self._sockets[pid] = netlink.Socket(family.NAME)
+        return self._sockets[pid]
+
+    def forget_sockets(self):
+        """Needed once the module was unloaded: its family gets another number."""
+        self._sockets.clear()
+
+    def service_add(self, service):
+        """Adds a service."""
+        self.socket().request(family.SERVICE_ADD, family.encode(family.SERVICE, service_address=service))
+
+    def service_del(self, service):
+        """Deletes a service."""
+        self.socket().request(family.SERVICE_DEL, family.encode(family.SERVICE, service_address=service))
+
+    def process_add(self, service, *processes):
+        """Registers processes."""
+        for process in processes:
+            self._process(family.PROCESS_ADD, service, process)
+
+    def process_del(self, service, *processes):
+        """Deletes registrations."""
+        for process in processes:
+            self._process(family.PROCESS_DEL, service, process)
+
+    def _process(self, operation, service, process):
+        values = family.encode(family.PROCESS, service_address=service, process_address=process)
+        self.socket().request(operation, values)
+
+    def serve(self, service, *processes):
+        """Adds a service and its processes."""
+        self.service_add(service)
+        self.process_add(service, *processes)
+
+    def connection_add(self, client, service, process):
+        """Assigns a connection by hand."""
+        values = family.encode(
+            family.CONNECTION, client_address=client, service_address=service, process_address=process
+        )
+        self.socket().request(family.CONNECTION_ADD, values)
+
+    def connection_del(self, client, service):
+        """Deletes a connection's entry."""
+        values = family.encode(family.CONNECTION, client_address=client, service_address=service)
+        self.socket().request(family.CONNECTION_DEL, values)
+
+    def services(self):
+        """All services, by address."""
+        replies = self.socket().dump(family.SERVICE_GET)
+        return {each["service-address"]: each for each in (family.decode(family.SERVICE, one) for one in replies)}
+
+    def service(self, service):
+        """One service."""
+        asked = family.encode(family.SERVICE, service_address=service)
+        (reply,) = self.socket().request(family.SERVICE_GET, asked)
+        return family.decode(family.SERVICE, reply)
+
+    def processes(self, service=None):
+        """The registrations, by service and process address."""
+        asked = family.encode(family.PROCESS, service_address=service)
+        replies = (family.decode(family.PROCESS, one) for one in self.socket().dump(family.PROCESS_GET, asked))
+        return {(each["service-address"], each["process-address"]): each for each in replies}
+
+    def connections(self, service=None, process=None, client=None):
+        """The connections that the table holds, each once."""
+        asked = family.encode(family.CONNECTION, service_address=service, process_address=process)
+        replies = [family.decode(family.CONNECTION, one) for one in self.socket().dump(family.CONNECTION_GET, asked)]
+        unique = {(each["client-address"], each["service-address"]): each for each in replies}
+        return [each for each in unique.values() if client in (None, each["client-address"])]
+
+    def net(self):
+        """What holds for the whole namespace."""
+        (reply,) = self.socket().request(family.NET_GET)
+        return family.decode(family.NET, reply)
+
+    def drops(self, reason, service=None):
+        """A drop counter of the namespace, or of a service."""
+        return (self.service(service) if service else self.net())["drops"].get(reason, 0)
+
+    def limit(self, connections):
+        """Sets max-connections."""
+        values = family.encode(family.NET, max_connections=struct.pack("=I", connections))
+        self.socket().request(family.NET_SET, values)
+
+    def empty(self, service=None):
+        """Waits until the table holds no connection (of the service)."""
+        wait.until(lambda: not self.connections(service), "the connection table gets empty", wait.DEADLINE * 2)
+
+    def reset(self):
+        """Deletes all services."""
+        for service in self.services():
+            self.service_del(service)
+
+
+def reset_all():
+    """Leaves no service to the next test."""
+    for each in _all:
+        each.forget_sockets()
+        try:
+            each.reset()
+        except (netlink.NetlinkError, OSError, FileNotFoundError):
+            pass  # the namespace or the module is gone, or it failed: the next test will tell

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Network namespaces and the links between them.
+
+    with server:
+        ...       # sockets made and programs started here are the server's
+"""
+
+import os
+import threading
+
+from . import command, wait
+
+_RUN = "/run/netns"
+_all = {}
+_local = threading.local()
+
+
+class Namespace:
+    """A named network namespace, as `ip netns` makes them."""
+
+    def __init__(self, name):
+        self.name = name
+        if os.path.exists(f"{_RUN}/{name}"):
+            command.run("ip", "netns", "del", name)
+        command.run("ip", "netns", "add", name)
+        self._fd = os.open(f"{_RUN}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+        _all[name] = self
+        # The witness's other end vanishes with the namespace and not before:
+        # it shows whether something still holds the namespace after its name is gone.
+        self.witness = f"w-{name}"[:15]
+        self.batch(
+            f"link add name {self.witness} netns {os.getpid()} type veth peer name witness",
+            "link set lo up",
+        )
+        # Nothing but what a test sends is on the wire.
+        self.sysctl("net/ipv6/conf/all/disable_ipv6", 1)
+        self.sysctl("net/ipv6/conf/default/disable_ipv6", 1)
+
+    def __enter__(self):
+        stack = _local.__dict__.setdefault("stack", [])
+        stack.append(os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
+        os.setns(self._fd, os.CLONE_NEWNET)
+        return self
+
+    def __exit__(self, *_):
+        previous = _local.stack.pop()
+        os.setns(previous, os.CLONE_NEWNET)
+        os.close(previous)
+
+    def run(self, *argv, stdin=None):
+        """Runs a program in the namespace; it must succeed."""
+        with self:
+            return command.run(*argv, stdin=stdin)
+
+    def result(self, *argv, stdin=None):
+        """Runs a program in the namespace, whatever its exit status."""
+        with self:
+            return command.result(*argv, stdin=stdin)
+
+    def ip(self, arguments):
+        """`ip` with these arguments, in the namespace."""
+        return self.run("ip", *arguments.split())
+
+    def batch(self, *lines):
+        """Several `ip` commands at the price of one."""
+        return self.run("ip", "-batch", "-", stdin="\n".join(lines) + "\n")
+
+    def sysctl(self, path, value):
+        """Sets a sysctl of the namespace."""
+        with self, open(f"/proc/sys/{path}", "w", encoding="ascii") as file:
+            file.write(str(value))
+
+    def delete(self):
+        """Deletes the name, and the namespace if nothing else holds it."""
+        if _all.pop(self.name, None):
+            command.run("ip", "netns", "del", self.name)
+            os.close(self._fd)
+
+    def gone(self):
+        """Waits until the kernel has freed the namespace."""
+        wait.until(
+            lambda: not os.path.exists(f"/sys/class/net/{self.witness}"),
+            f"namespace {self.name} is deleted, but something still holds it",
+            wait.DEADLINE * 2,
+        )
+
+
+def link(left, left_device, left_address, right, right_device, right_address, mtu=1500):
+    """Joins two namespaces by a veth pair."""
+    with left:
+        peer = f"peer name {right_device} netns {right.name} mtu {mtu}"
+        command.run("ip", *f"link add {left_device} mtu {mtu} type veth {peer}".split())
+    for side, device, address in ((left, left_device, left_address), (right, right_device, right_address)):
+        side.batch(f"addr add {address} dev {device}", f"link set {device} up")
+
+
+def delete_all():
+    """Deletes the namespaces that this process made, and waits until they are gone."""
+    deleted = list(_all.values())
+    for namespace in deleted:
+        namespace.delete()
+    for namespace in deleted:
+        namespace.gone()

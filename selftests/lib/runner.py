@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Finds the tests and runs them: a process a file, and in it a process a test."""
+
+import argparse
+import faulthandler
+import importlib
+import json
+import os
+import pathlib
+import re
+import resource
+import select
+import signal
+import sys
+import tempfile
+import traceback
+import warnings
+
+from . import background, check, dispatch, kernel_log, ktap, module, namespace, wait
+
+_DIRECTORY = pathlib.Path(__file__).resolve().parent.parent
+_LEFT = "nothing of this file is left, and the kernel did not complain"
+_DEADLINE = 180
+
+
+def test(function=None, *, deadline=_DEADLINE):
+    """Marks a function as a test. Its name is the sentence that it proves."""
+    if function is None:
+        return lambda function: test(function, deadline=deadline)
+    function.deadline = deadline * wait.SCALE
+    function.title = function.__name__.replace("_", " ")
+    return function
+
+
+def _files(pattern):
+    """The test files with the tests that match."""
+    for path in sorted(_DIRECTORY.glob("test_*.py")):
+        file = importlib.import_module(path.stem)
+        tests = [value for value in vars(file).values() if hasattr(value, "deadline") and value.__module__ == path.stem]
+        chosen = [test for test in tests if re.search(pattern, f"{path.stem}: {test.title}")]
+        if chosen:
+            yield file, chosen
+
+
+def main():
+    """Runs what matches the argument; the exit status says whether all passed."""
+    sys.path.insert(0, str(_DIRECTORY))
+    parser = argparse.ArgumentParser(description="Runs the selftests of tcp_dispatch. Needs root.")
+    parser.add_argument("pattern", nargs="?", default="", help="regular expression that `file: title` is to match")
+    parser.add_argument("--list", action="store_true", help="name the tests, and run none")
+    arguments = parser.parse_args()
+    files = list(_files(arguments.pattern))
+    if arguments.list:
+        for file, tests in files:
+            for each in tests:
+                print(f"{file.__name__}: {each.title}")
+        return 0
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(limit, 1 << 16),) * 2)
+    # Threads of a test end in its daemons by fork, as they should.
+    warnings.filterwarnings("ignore", category=DeprecationWarning, message=".*fork.*")
+    report = ktap.Ktap(len(files))
+    for file, tests in files:
+        sys.stdout.flush()
+        pid = os.fork()
+        if pid == 0:
+            os.setsid()
+            os._exit(_run_file(file, tests))
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        _kill_group(pid)
+        if status > 1 or status < 0:
+            report.diagnostic(f"the process of {file.__name__} ended with status {status}")
+        (report.not_ok if status else report.ok)(file.__name__)
+    return 1 if report.failed or not files else 0
+
+
+def _run_file(file, tests):
+    """Sets the file's topology up, runs its tests and tears it down. Returns an exit status."""
+    report = ktap.Ktap(len(tests) + 1, 1, file.__name__)
+    since = kernel_log.mark()
+    references = module.references()
+    try:
+        topology = _within(file.setup, _DEADLINE * wait.SCALE)
+    except check.Skip as reason:
+        for each in tests:
+            report.skip(each.title, reason)
+    except BaseException:
+        report.diagnostic("the set-up of the file failed:\n" + _explain(file.__name__))
+        for each in tests:
+            report.not_ok(each.title)
+    else:
+        for each in tests:
+            _run_test(report, each, topology)
+            dispatch.reset_all()
+    try:
+        _within(lambda: _tear_down(since, references), _DEADLINE * wait.SCALE)
+        report.ok(_LEFT)
+    except BaseException:
+        report.diagnostic(_explain(file.__name__))
+        report.not_ok(_LEFT)
+    return 1 if report.failed else 0
+
+
+def _tear_down(since, references):
+    """Ends what the file started, and looks for what is left."""
+    background.kill_all()
+    namespace.delete_all()
+    module.ensure_loaded()
+    here = dispatch.Dispatch(None)
+    check.equal(here.services(), {}, "services outside of the test's namespaces")
+    check.equal(here.connections(), [], "connections outside of the test's namespaces")
+    wait.until(lambda: module.references() == references, f"the module has {references} references again")
+    complaints = kernel_log.complaints(since)
+    check.true(not complaints, "the kernel's log has:\n" + "\n".join(complaints))
+
+
+def _within(function, seconds):
+    """Calls a function that may take so long and no longer."""
+
+    def late(*_):
+        raise check.Failed(f"not done within {seconds:.0f} s")
+
+    signal.signal(signal.SIGALRM, late)
+    signal.alarm(int(seconds))
+    try:
+        return function()
+    finally:
+        signal.alarm(0)
+
+
+def _run_test(report, each, topology):
+    """Runs one test in a process of its own and reports it."""
+    sys.stdout.flush()
+    output = tempfile.TemporaryFile("w+", errors="replace")
+    receiver, sender = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.setsid()
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+        faulthandler.register(signal.SIGUSR1, file=2)
+        os.write(sender, json.dumps(_outcome(each, topology)).encode())
+        os._exit(0)
+    os.close(sender)
+    hung = not _ended(pid, each.deadline)
+    if hung:
+        os.kill(pid, signal.SIGUSR1)  # it writes where it hangs into its output
+        _ended(pid, 2 * wait.SCALE)
+    _kill_group(pid)
+    os.waitpid(pid, 0)
+    outcome = {} if hung else json.loads(os.read(receiver, 1 << 16) or "{}")
+    os.close(receiver)
+    if outcome.get("result") == "ok":
+        report.ok(each.title)
+    elif outcome.get("result") == "skip":
+        report.skip(each.title, outcome["text"])
+    else:
+        died = f"killed: not done within {each.deadline:.0f} s" if hung else "its process died"
+        report.diagnostic(outcome.get("text", died))
+        output.seek(0)
+        report.diagnostic("\n".join(output.read().splitlines()[-60:]))
+        report.not_ok(each.title)
+    output.close()
+
+
+def _outcome(each, topology):
+    """Calls the test."""
+    try:
+        each(topology)
+        return {"result": "ok"}
+    except check.Skip as reason:
+        return {"result": "skip", "text": str(reason).replace("\n", " ")}
+    except BaseException:
+        return {"result": "failed", "text": _explain(each.__module__)[:8000]}
+
+
+def _explain(file):
+    """The exception that is being handled, with the lines of the test that led to it."""
+    kind, error, trace = sys.exc_info()
+    frames = [frame for frame in traceback.extract_tb(trace) if pathlib.Path(frame.filename).stem == file]
+    where = [f"{file}.py:{frame.lineno}: {frame.line}" for frame in frames]
+    if isinstance(error, check.Failed) and where:
+        return "\n".join([*where, str(error)])
+    return "".join(traceback.format_exception(kind, error, trace))
+
+
+def _ended(pid, seconds):
+    """Waits until a child has ended, but only so long."""
+    process = os.pidfd_open(pid)
+    try:
+        return bool(select.select([process], [], [], seconds)[0])
+    finally:
+        os.close(process)
+
+
+def _kill_group(leader):
+    """Kills a process and what it started."""
+    try:
+        os.killpg(leader, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
