@@ -16,7 +16,6 @@ mod vm;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 /// Set-up, builds, the VM, tests and the demo of tcp_dispatch.

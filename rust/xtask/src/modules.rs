@@ -2,27 +2,77 @@
 
 //! Building the kernel module.
 
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{ensure, Context, Result};
+use rustix::fs::FlockOperation;
+
+use crate::kernel::Kernel;
+use crate::{paths, setup};
+
+/// The module's file.
+const MODULE: &str = "tcp_dispatch.ko";
 
 /// Arguments of `cargo xtask modules`.
 #[derive(clap::Args)]
 pub struct Args {
     /// The kernel to build for
-    #[arg(long, default_value = "stock")]
-    kernel: String,
+    #[arg(long, value_enum, default_value_t = Kernel::Stock)]
+    kernel: Kernel,
 }
 
 /// Builds tcp_dispatch.ko and prints where it is.
 pub fn run(args: Args) -> Result<ExitCode> {
-    let module = build(&args.kernel)?;
+    setup::ensure_kernel(args.kernel.name())?;
+    let module = build(args.kernel.name())?;
     println!("{}", module.display());
     Ok(ExitCode::SUCCESS)
 }
 
-/// Builds tcp_dispatch.ko for `kernel` in the build root and returns its path.
-pub fn build(_kernel: &str) -> Result<PathBuf> {
-    anyhow::bail!("not there yet")
+/// Builds tcp_dispatch.ko for the kernel called `kernel` in the build root and returns its path.
+pub fn build(kernel: &str) -> Result<PathBuf> {
+    let out = paths::build().join("modules").join(kernel);
+    make(Kernel::named(kernel)?, &out, &[])?;
+    find(&out, MODULE).with_context(|| format!("the build made no {MODULE} in {}", out.display()))
+}
+
+/// Builds everything of the checkout's `Kbuild` into `out`, with further arguments of `make`.
+pub fn make(kernel: Kernel, out: &Path, arguments: &[&str]) -> Result<()> {
+    fs::create_dir_all(out).with_context(|| format!("can't make {}", out.display()))?;
+    // Two builds in one directory would spoil each other.
+    let lock = File::create(out.join("lock"))?;
+    rustix::fs::flock(&lock, FlockOperation::LockExclusive)?;
+    let mut command = kernel.make();
+    command
+        .args(["--silent", "--no-print-directory"])
+        .arg(format!("M={}", paths::checkout().display()))
+        .arg(format!("MO={}", out.display()))
+        .args(arguments)
+        // Standard output is for what the caller prints.
+        .stdout(std::io::stderr());
+    let status = command.status().context("can't enter the build root")?;
+    ensure!(
+        status.success(),
+        "the module doesn't build for the {} kernel: see the messages above",
+        kernel.name()
+    );
+    Ok(())
+}
+
+/// The file called `name` in `dir` or below.
+fn find(dir: &Path, name: &str) -> Option<PathBuf> {
+    let entries: Vec<_> = fs::read_dir(dir).ok()?.flatten().collect();
+    let here = entries
+        .iter()
+        .find(|entry| entry.file_name() == name)
+        .map(|entry| entry.path());
+    here.or_else(|| {
+        let dirs = entries
+            .iter()
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        dirs.map(|entry| entry.path())
+            .find_map(|dir| find(&dir, name))
+    })
 }

@@ -5,12 +5,12 @@
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{ensure, Context, Result};
 
-use super::{Kernel, prepared_release, require};
+use super::{prepared_release, require, Kernel};
 use crate::setup::progress::Task;
-use crate::setup::step::{self, Step};
 use crate::setup::source;
+use crate::setup::step::{self, Step};
 use crate::{buildroot, paths};
 
 /// The debug kernel.
@@ -26,11 +26,23 @@ pub const STEP: Step = Step {
 fn fragments() -> Result<String> {
     let dir = paths::checkout().join("qemu/config");
     let entries = fs::read_dir(&dir).with_context(|| format!("can't read {}", dir.display()))?;
-    let mut files: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "config"));
+    let mut files: Vec<PathBuf> = entries
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<_>>()?;
+    files.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "config")
+    });
     files.sort();
-    ensure!(!files.is_empty(), "there are no fragments of a configuration in {}", dir.display());
-    let texts: Vec<_> = files.iter().map(fs::read_to_string).collect::<Result<_, _>>()?;
+    ensure!(
+        !files.is_empty(),
+        "there are no fragments of a configuration in {}",
+        dir.display()
+    );
+    let texts: Vec<_> = files
+        .iter()
+        .map(fs::read_to_string)
+        .collect::<Result<_, _>>()?;
     Ok(texts.concat())
 }
 
@@ -38,8 +50,15 @@ fn fragments() -> Result<String> {
 fn inputs() -> Result<String> {
     let parts = [&buildroot::STEP, &source::STEP].map(step::made);
     let fragments = fragments()?;
-    let options = fragments.lines().filter(|line| line.starts_with("CONFIG_") || line.ends_with(" is not set"));
-    Ok(format!("{}{}\n{}\n", parts.concat(), Kernel::Debug.compiler(), options.collect::<Vec<_>>().join("\n")))
+    let options = fragments
+        .lines()
+        .filter(|line| line.starts_with("CONFIG_") || line.ends_with(" is not set"));
+    Ok(format!(
+        "{}{}\n{}\n",
+        parts.concat(),
+        Kernel::Debug.compiler(),
+        options.collect::<Vec<_>>().join("\n")
+    ))
 }
 
 fn make(task: &Task) -> Result<()> {
@@ -54,14 +73,24 @@ fn make(task: &Task) -> Result<()> {
     let all = format!("KCONFIG_ALLCONFIG={}", all.display());
     task.run(Kernel::Debug.make().args([&all, "allnoconfig"]))?;
     require(&build.join(".config"), &fragments)?;
-    task.run(Kernel::Debug.make().args(["LOCALVERSION=", "bzImage", "modules"]))?;
+    task.run(
+        Kernel::Debug
+            .make()
+            .args(["LOCALVERSION=", "bzImage", "modules"]),
+    )?;
 
     let release = prepared_release(&build)?;
-    fs::copy(build.join("arch/x86/boot/bzImage"), dir.join("vmlinuz")).context("the build made no bzImage")?;
+    fs::copy(build.join("arch/x86/boot/bzImage"), dir.join("vmlinuz"))
+        .context("the build made no bzImage")?;
     let lib = dir.join("modules/lib/modules").join(&release);
     fs::create_dir_all(&lib)?;
-    for list in ["modules.builtin", "modules.builtin.modinfo", "modules.order"] {
-        fs::copy(build.join(list), lib.join(list)).with_context(|| format!("the build made no {list}"))?;
+    for list in [
+        "modules.builtin",
+        "modules.builtin.modinfo",
+        "modules.order",
+    ] {
+        fs::copy(build.join(list), lib.join(list))
+            .with_context(|| format!("the build made no {list}"))?;
     }
     Kernel::Debug.depmod(&release, task)?;
     step::write_whole(&dir.join("release"), &format!("{release}\n"))

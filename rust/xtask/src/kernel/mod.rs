@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 use std::thread;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{bail, ensure, Context, Result};
 
 use crate::setup::progress::Task;
 use crate::setup::step::{self, Step};
@@ -66,7 +66,10 @@ impl Kernel {
         command
             .arg("-C")
             .arg(paths::linux_source())
-            .arg(format!("O={}", paths::kernel(self.name()).join("build").display()))
+            .arg(format!(
+                "O={}",
+                paths::kernel(self.name()).join("build").display()
+            ))
             .arg(format!("-j{jobs}"))
             .arg(self.compiler());
         command
@@ -88,19 +91,33 @@ impl Kernel {
     /// Lists the kernel's modules for `modprobe`.
     fn depmod(self, release: &str, task: &Task) -> Result<()> {
         let mut depmod = buildroot::command("depmod");
-        task.run(depmod.arg("--basedir").arg(paths::kernel(self.name()).join("modules")).arg(release))
+        task.run(
+            depmod
+                .arg("--basedir")
+                .arg(paths::kernel(self.name()).join("modules"))
+                .arg(release),
+        )
     }
 }
 
 /// Fails unless `config` has every line of `wanted` that sets an option.
 fn require(config: &Path, wanted: &str) -> Result<()> {
-    let text = fs::read_to_string(config).with_context(|| format!("can't read {}", config.display()))?;
+    let text =
+        fs::read_to_string(config).with_context(|| format!("can't read {}", config.display()))?;
     let missing: Vec<_> = wanted
         .lines()
         .map(str::trim)
-        .filter(|line| match line.strip_prefix("# ").and_then(|line| line.strip_suffix(" is not set")) {
-            Some(option) => text.lines().any(|line| line.strip_prefix(option).is_some_and(|rest| rest.starts_with('='))),
-            None => line.starts_with("CONFIG_") && !text.lines().any(|found| found == *line),
+        .filter(|line| {
+            match line
+                .strip_prefix("# ")
+                .and_then(|line| line.strip_suffix(" is not set"))
+            {
+                Some(option) => text.lines().any(|line| {
+                    line.strip_prefix(option)
+                        .is_some_and(|rest| rest.starts_with('='))
+                }),
+                None => line.starts_with("CONFIG_") && !text.lines().any(|found| found == *line),
+            }
         })
         .collect();
     ensure!(
@@ -113,9 +130,16 @@ fn require(config: &Path, wanted: &str) -> Result<()> {
 
 /// Fails unless the build root's rustc is the one that `config` was made with.
 fn same_rustc(config: &Path) -> Result<()> {
-    let text = fs::read_to_string(config).with_context(|| format!("can't read {}", config.display()))?;
-    let wanted = text.lines().find_map(|line| line.strip_prefix("CONFIG_RUSTC_VERSION_TEXT=\"")?.strip_suffix('"'));
-    let output = buildroot::command("rustc").arg("--version").output().context("can't run rustc in the build root")?;
+    let text =
+        fs::read_to_string(config).with_context(|| format!("can't read {}", config.display()))?;
+    let wanted = text.lines().find_map(|line| {
+        line.strip_prefix("CONFIG_RUSTC_VERSION_TEXT=\"")?
+            .strip_suffix('"')
+    });
+    let output = buildroot::command("rustc")
+        .arg("--version")
+        .output()
+        .context("can't run rustc in the build root")?;
     let found = String::from_utf8_lossy(&output.stdout);
     ensure!(
         wanted == Some(found.trim()),
@@ -130,5 +154,8 @@ fn same_rustc(config: &Path) -> Result<()> {
 /// The release of the tree prepared in `build`.
 fn prepared_release(build: &Path) -> Result<String> {
     let path = build.join("include/config/kernel.release");
-    Ok(fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))?.trim().to_owned())
+    Ok(fs::read_to_string(&path)
+        .with_context(|| format!("can't read {}", path.display()))?
+        .trim()
+        .to_owned())
 }

@@ -10,9 +10,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{ensure, Context, Result};
 
-use super::{Kernel, prepared_release, require, same_rustc};
+use super::{prepared_release, require, same_rustc, Kernel};
 use crate::setup::progress::Task;
 use crate::setup::step::{self, Step};
 use crate::setup::{packages, source};
@@ -28,7 +28,8 @@ pub const STEP: Step = Step {
 };
 
 /// Options that the module and the VM need of Debian's configuration.
-const NEEDED: &str = "CONFIG_RUST=y\nCONFIG_MODULES=y\nCONFIG_NET_L3_MASTER_DEV=y\nCONFIG_IP_MULTIPLE_TABLES=y";
+const NEEDED: &str =
+    "CONFIG_RUST=y\nCONFIG_MODULES=y\nCONFIG_NET_L3_MASTER_DEV=y\nCONFIG_IP_MULTIPLE_TABLES=y";
 
 fn inputs() -> Result<String> {
     let parts = [&buildroot::STEP, &packages::STEP, &source::STEP].map(step::made);
@@ -43,7 +44,10 @@ fn make(task: &Task) -> Result<()> {
 
     let config = build.join(".config");
     fs::copy(packages::file("config")?, &config)?;
-    fs::copy(packages::file("Module.symvers")?, build.join("Module.symvers"))?;
+    fs::copy(
+        packages::file("Module.symvers")?,
+        build.join("Module.symvers"),
+    )?;
     same_rustc(&config)?;
     let local = format!("LOCALVERSION={}", local_version(&release)?);
     task.at("checking the configuration");
@@ -64,10 +68,19 @@ fn make(task: &Task) -> Result<()> {
 
 /// What follows the version of the source in `release`.
 fn local_version(release: &str) -> Result<String> {
-    let output = Kernel::Stock.make().args(["--silent", "kernelversion"]).output()?;
+    let output = Kernel::Stock
+        .make()
+        .args(["--silent", "kernelversion"])
+        .output()?;
     let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    let local = release.strip_prefix(&version).filter(|_| !version.is_empty());
-    Ok(local.with_context(|| format!("Debian's kernel {release} isn't of the source's version \"{version}\""))?.to_owned())
+    let local = release
+        .strip_prefix(&version)
+        .filter(|_| !version.is_empty());
+    Ok(local
+        .with_context(|| {
+            format!("Debian's kernel {release} isn't of the source's version \"{version}\"")
+        })?
+        .to_owned())
 }
 
 /// Debian's modules, without its links to headers that aren't here.
@@ -75,7 +88,12 @@ fn install_modules(release: &str, dir: &Path, task: &Task) -> Result<()> {
     let lib = dir.join("modules/lib/modules");
     step::remove(&lib)?;
     fs::create_dir_all(&lib)?;
-    task.run(Command::new("cp").arg("--archive").arg(packages::modules()?).arg(&lib))?;
+    task.run(
+        Command::new("cp")
+            .arg("--archive")
+            .arg(packages::modules()?)
+            .arg(&lib),
+    )?;
     for link in ["build", "source"] {
         step::remove(&lib.join(release).join(link))?;
     }

@@ -7,9 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{ensure, Context, Result};
 
-use super::mirror::{OVERRIDE, mirror, sources};
+use super::mirror::{mirror, sources, OVERRIDE};
 use super::progress::Task;
 use super::step::write_whole;
 use crate::paths;
@@ -40,9 +40,19 @@ impl Apt {
             fs::create_dir_all(dir.join(part))?;
         }
         // apt on Debian 13 no longer trusts Debian's keys for a source that doesn't name them.
-        let signed = if Path::new(KEYRING).exists() { format!("deb [signed-by={KEYRING}] ") } else { "deb ".into() };
-        write_whole(&dir.join("sources.list"), &sources(suite).replace("deb ", &signed))?;
-        let mut apt = Self { dir, packages: HashMap::new() };
+        let signed = if Path::new(KEYRING).exists() {
+            format!("deb [signed-by={KEYRING}] ")
+        } else {
+            "deb ".into()
+        };
+        write_whole(
+            &dir.join("sources.list"),
+            &sources(suite).replace("deb ", &signed),
+        )?;
+        let mut apt = Self {
+            dir,
+            packages: HashMap::new(),
+        };
         task.at("fetching package lists");
         task.run(apt.command("apt-get").args(["--option", "APT::Update::Error-Mode=any", "update"])).with_context(|| {
             format!(
@@ -81,38 +91,77 @@ impl Apt {
     }
 
     fn read(&mut self) -> Result<()> {
-        let output = self.command("apt-cache").arg("dumpavail").output().context("can't run apt-cache")?;
-        ensure!(output.status.success(), "apt-cache dumpavail failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+        let output = self
+            .command("apt-cache")
+            .arg("dumpavail")
+            .output()
+            .context("can't run apt-cache")?;
+        ensure!(
+            output.status.success(),
+            "apt-cache dumpavail failed: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
         for paragraph in String::from_utf8_lossy(&output.stdout).split("\n\n") {
             let field = |name: &str| {
-                paragraph.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).map(str::to_owned)
+                paragraph
+                    .lines()
+                    .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+                    .map(str::to_owned)
             };
-            let (Some(name), Some(version), Some(size)) = (field("Package"), field("Version"), field("Size")) else {
+            let (Some(name), Some(version), Some(size)) =
+                (field("Package"), field("Version"), field("Size"))
+            else {
                 continue;
             };
-            self.packages.insert(name, Package { version, size: size.parse().unwrap_or(0) });
+            self.packages.insert(
+                name,
+                Package {
+                    version,
+                    size: size.parse().unwrap_or(0),
+                },
+            );
         }
-        ensure!(!self.packages.is_empty(), "the package mirror {} lists no packages: set {OVERRIDE} to another one", mirror());
+        ensure!(
+            !self.packages.is_empty(),
+            "the package mirror {} lists no packages: set {OVERRIDE} to another one",
+            mirror()
+        );
         Ok(())
     }
 
     /// Downloads the .debs of `names` into `dir`.
     pub fn download(&self, names: &[String], dir: &Path, task: &Task) -> Result<()> {
         fs::create_dir_all(dir)?;
-        let total = names.iter().filter_map(|name| self.packages.get(name)).map(|package| package.size).sum();
+        let total = names
+            .iter()
+            .filter_map(|name| self.packages.get(name))
+            .map(|package| package.size)
+            .sum();
         let mut command = self.command("apt-get");
         command.arg("download").args(names).current_dir(dir);
         let before = size(dir);
         task.run_watched(&mut command, |_| {
             let done = size(dir).saturating_sub(before);
-            Some(format!("downloading: {} of {} MB", done.min(total) / 1_000_000, total / 1_000_000))
+            Some(format!(
+                "downloading: {} of {} MB",
+                done.min(total) / 1_000_000,
+                total / 1_000_000
+            ))
         })
-        .with_context(|| format!("can't download {}: check the network, then try again", names.join(", ")))
+        .with_context(|| {
+            format!(
+                "can't download {}: check the network, then try again",
+                names.join(", ")
+            )
+        })
     }
 }
 
 /// The size of the files of `dir`.
 fn size(dir: &Path) -> u64 {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.metadata().ok()).map(|data| data.len()).sum()
+    entries
+        .filter_map(|entry| entry.metadata().ok())
+        .map(|data| data.len())
+        .sum()
 }

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{bail, ensure, Context, Result};
 
 use super::progress::Progress;
 use crate::paths;
@@ -34,7 +34,14 @@ pub fn all(progress: &Progress, megabytes: u64) -> Result<()> {
 /// Root in a container may lack the right to mount.
 fn namespaces() -> Result<()> {
     let status = Command::new("unshare")
-        .args(["--mount", "--pid", "--fork", "--propagation", "private", "true"])
+        .args([
+            "--mount",
+            "--pid",
+            "--fork",
+            "--propagation",
+            "private",
+            "true",
+        ])
         .stderr(Stdio::null())
         .status();
     ensure!(
@@ -48,7 +55,10 @@ fn namespaces() -> Result<()> {
 fn disk(megabytes: u64) -> Result<()> {
     let cache = paths::cache();
     fs::create_dir_all(&cache).with_context(|| {
-        format!("can't make the cache {}: set TCP_DISPATCH_CACHE to a directory that can be made", cache.display())
+        format!(
+            "can't make the cache {}: set TCP_DISPATCH_CACHE to a directory that can be made",
+            cache.display()
+        )
     })?;
     let stat = rustix::fs::statvfs(&cache)?;
     let free = stat.f_bavail.saturating_mul(stat.f_frsize) / 1_000_000;
@@ -60,7 +70,10 @@ fn disk(megabytes: u64) -> Result<()> {
         cache.display(),
         gigabytes(free)
     );
-    let refused = [(rustix::fs::StatVfsMountFlags::NOEXEC, "noexec"), (rustix::fs::StatVfsMountFlags::NODEV, "nodev")];
+    let refused = [
+        (rustix::fs::StatVfsMountFlags::NOEXEC, "noexec"),
+        (rustix::fs::StatVfsMountFlags::NODEV, "nodev"),
+    ];
     for (flag, name) in refused {
         ensure!(
             !stat.f_flag.contains(flag),
@@ -74,7 +87,11 @@ fn disk(megabytes: u64) -> Result<()> {
 
 /// Installs the few packages that the host itself needs.
 fn programs(progress: &Progress) -> Result<()> {
-    let missing: Vec<_> = PROGRAMS.iter().filter(|(program, _)| !on_path(program)).map(|(_, package)| *package).collect();
+    let missing: Vec<_> = PROGRAMS
+        .iter()
+        .filter(|(program, _)| !on_path(program))
+        .map(|(_, package)| *package)
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -82,11 +99,16 @@ fn programs(progress: &Progress) -> Result<()> {
     if !on_path("apt-get") {
         bail!("set-up needs {names}, and there is no apt-get here to install it: install it by hand, then try again");
     }
-    let task = progress.begin("host packages", &format!("installing {names}, which makes the build root"));
+    let task = progress.begin(
+        "host packages",
+        &format!("installing {names}, which makes the build root"),
+    );
     let install = |task: &super::progress::Task| -> Result<()> {
         task.run(Command::new("apt-get").arg("update"))?;
         let mut install = Command::new("apt-get");
-        install.args(["install", "--yes", "--no-install-recommends"]).args(&missing);
+        install
+            .args(["install", "--yes", "--no-install-recommends"])
+            .args(&missing);
         task.run(install.env("DEBIAN_FRONTEND", "noninteractive"))
     };
     install(&task).with_context(|| {
@@ -98,7 +120,9 @@ fn programs(progress: &Progress) -> Result<()> {
 
 /// Whether a program of that name can be run.
 fn on_path(program: &str) -> bool {
-    env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|dir| Path::new(&dir).join(program).is_file()))
+    env::var_os("PATH").is_some_and(|path| {
+        env::split_paths(&path).any(|dir| Path::new(&dir).join(program).is_file())
+    })
 }
 
 /// A size for people.

@@ -13,7 +13,16 @@ pub fn contained(command: &Command) -> Command {
     let mut outer = Command::new("setpriv");
     outer
         .args(["--pdeathsig", "KILL", "--"])
-        .args(["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--"])
+        .args([
+            "unshare",
+            "--mount",
+            "--propagation",
+            "private",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--",
+        ])
         .arg(command.get_program())
         .args(command.get_args());
     for (name, value) in command.get_envs() {

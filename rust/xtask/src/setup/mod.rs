@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{anyhow, Context, Result};
 use rustix::fs::FlockOperation;
 
 pub use mirror::{mirror, sources};
@@ -37,7 +37,11 @@ pub struct Args {
 /// Makes what is missing.
 pub fn run(args: Args) -> Result<ExitCode> {
     ensure(args.kernel.name())?;
-    eprintln!("Ready: all that the {} kernel needs is in {}", args.kernel.name(), paths::cache().display());
+    eprintln!(
+        "Ready: all that the {} kernel needs is in {}",
+        args.kernel.name(),
+        paths::cache().display()
+    );
     Ok(ExitCode::SUCCESS)
 }
 
@@ -46,7 +50,13 @@ const GUEST: Step = Step {
     name: "guest image",
     why: "the programs that demo and tests run in the VM",
     size: 900,
-    inputs: || Ok(format!("{}{}", step::made(&buildroot::STEP), guest_sources()?)),
+    inputs: || {
+        Ok(format!(
+            "{}{}",
+            step::made(&buildroot::STEP),
+            guest_sources()?
+        ))
+    },
     make: |task| {
         let image = paths::guest_image();
         let new = step::workplace(&image)?;
@@ -60,18 +70,41 @@ const GUEST: Step = Step {
 fn guest_sources() -> Result<String> {
     let source = paths::checkout().join("rust/xtask/src");
     let mut files = vec![source.join("guest.rs")];
-    files.extend(fs::read_dir(source.join("guest")).into_iter().flatten().flatten().map(|entry| entry.path()));
+    files.extend(
+        fs::read_dir(source.join("guest"))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path()),
+    );
     files.sort();
-    let texts = files.iter().filter(|path| path.is_file()).map(fs::read_to_string);
+    let texts = files
+        .iter()
+        .filter(|path| path.is_file())
+        .map(fs::read_to_string);
     Ok(texts.collect::<Result<Vec<_>, _>>()?.concat())
 }
 
 /// Makes all that is missing to boot the kernel called `name`.
-///
-/// Every step leaves a stamp when it is done, so an interrupted set-up goes on where it was.
 pub fn ensure(name: &str) -> Result<()> {
     let kernel = Kernel::named(name)?;
-    let steps = [&buildroot::STEP, &packages::STEP, &source::STEP, &GUEST, kernel.step()];
+    make(&[kernel.step(), &GUEST])
+}
+
+/// Makes all that is missing to build for the kernel called `name`.
+pub fn ensure_kernel(name: &str) -> Result<()> {
+    make(&[Kernel::named(name)?.step()])
+}
+
+/// Makes what is missing to run the kernel source's own tools.
+pub fn ensure_source() -> Result<()> {
+    make(&[])
+}
+
+/// Every step leaves a stamp when it is done, so an interrupted set-up goes on where it was.
+fn make(last: &[&Step]) -> Result<()> {
+    let mut steps = vec![&buildroot::STEP, &packages::STEP, &source::STEP];
+    steps.extend(last);
     if steps.iter().all(|step| step.is_done()) {
         return Ok(());
     }
@@ -82,24 +115,41 @@ pub fn ensure(name: &str) -> Result<()> {
     if missing().next().is_none() {
         return Ok(());
     }
-    progress.note(&format!("Setting up in {}; it is made once and kept:", paths::cache().display()));
+    progress.note(&format!(
+        "Setting up in {}; it is made once and kept:",
+        paths::cache().display()
+    ));
     // Downloads wait for the network while packages are unpacked; the guest's packages are
     // unpacked while compilers run.
-    both(|| buildroot::STEP.run(&progress), || {
-        packages::STEP.run(&progress)?;
-        source::STEP.run(&progress)
-    })?;
-    both(|| kernel.step().run(&progress), || GUEST.run(&progress))?;
-    progress.note(&format!("Set up in {}.", progress::seconds(started.elapsed())));
+    both(
+        || buildroot::STEP.run(&progress),
+        || {
+            packages::STEP.run(&progress)?;
+            source::STEP.run(&progress)
+        },
+    )?;
+    match last {
+        [kernel, guest] => both(|| kernel.run(&progress), || guest.run(&progress))?,
+        others => others.iter().try_for_each(|step| step.run(&progress))?,
+    }
+    progress.note(&format!(
+        "Set up in {}.",
+        progress::seconds(started.elapsed())
+    ));
     Ok(())
 }
 
 /// Does two things at a time; the first error counts.
-fn both(a: impl FnOnce() -> Result<()> + Send, b: impl FnOnce() -> Result<()> + Send) -> Result<()> {
+fn both(
+    a: impl FnOnce() -> Result<()> + Send,
+    b: impl FnOnce() -> Result<()> + Send,
+) -> Result<()> {
     thread::scope(|scope| {
         let other = scope.spawn(b);
         let first = a();
-        let second = other.join().unwrap_or_else(|_| Err(anyhow!("a thread of set-up panicked")));
+        let second = other
+            .join()
+            .unwrap_or_else(|_| Err(anyhow!("a thread of set-up panicked")));
         first.and(second)
     })
 }
@@ -109,7 +159,10 @@ fn lock(progress: &Progress) -> Result<File> {
     let path = paths::cache().join("lock");
     let file = File::create(&path).with_context(|| format!("can't write {}", path.display()))?;
     if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-        progress.note(&format!("Waiting for another set-up in {} to end.", paths::cache().display()));
+        progress.note(&format!(
+            "Waiting for another set-up in {} to end.",
+            paths::cache().display()
+        ));
         rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
     }
     Ok(file)

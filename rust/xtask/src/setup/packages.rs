@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{bail, ensure, Context, Result};
 
 use super::apt::Apt;
 use super::progress::Task;
@@ -46,7 +46,10 @@ pub fn source_deb() -> PathBuf {
 /// The release of Debian's kernel, as `uname -r` would say.
 pub fn release() -> Result<String> {
     let path = dir().join("release");
-    Ok(fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))?.trim().to_owned())
+    Ok(fs::read_to_string(&path)
+        .with_context(|| format!("can't read {}", path.display()))?
+        .trim()
+        .to_owned())
 }
 
 /// The kernel's `lib/modules/RELEASE` as Debian packs it.
@@ -62,7 +65,8 @@ pub fn modules() -> Result<PathBuf> {
 /// A file of Debian's kernel, found in any of the places that Debian has had it in.
 pub fn file(name: &str) -> Result<PathBuf> {
     let (tree, release) = (dir().join("tree"), release()?);
-    find(&tree, &release, name).with_context(|| format!("the packages of kernel {release} hold no {name}"))
+    find(&tree, &release, name)
+        .with_context(|| format!("the packages of kernel {release} hold no {name}"))
 }
 
 fn find(tree: &Path, release: &str, name: &str) -> Option<PathBuf> {
@@ -87,34 +91,57 @@ struct Candidate {
 /// Kernels among the packages whose source is there in the same version, the best first: the
 /// newest of the series, then the newest of the others.
 fn candidates(versions: &[(&str, &str)]) -> Vec<Candidate> {
-    let version = |wanted: &str| versions.iter().find(|(name, _)| *name == wanted).map(|(_, version)| *version);
+    let version = |wanted: &str| {
+        versions
+            .iter()
+            .find(|(name, _)| *name == wanted)
+            .map(|(_, version)| *version)
+    };
     let mut found: Vec<_> = versions
         .iter()
         .filter_map(|(name, image_version)| {
-            let release = name.strip_prefix("linux-image-").filter(|release| release.ends_with(FLAVOUR))?;
+            let release = name
+                .strip_prefix("linux-image-")
+                .filter(|release| release.ends_with(FLAVOUR))?;
             let series = release.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
             let source = format!("linux-source-{series}");
-            (version(&source) == Some(*image_version)).then(|| (series, numbers(release), Candidate {
-                release: release.to_owned(),
-                source,
-            }))
+            (version(&source) == Some(*image_version)).then(|| {
+                (
+                    series,
+                    numbers(release),
+                    Candidate {
+                        release: release.to_owned(),
+                        source,
+                    },
+                )
+            })
         })
         .collect();
     found.sort_by(|(series_a, numbers_a, _), (series_b, numbers_b, _)| {
         (series_b == SERIES, numbers_b).cmp(&(series_a == SERIES, numbers_a))
     });
-    found.into_iter().map(|(_, _, candidate)| candidate).collect()
+    found
+        .into_iter()
+        .map(|(_, _, candidate)| candidate)
+        .collect()
 }
 
 /// The numbers of a release, which order releases.
 fn numbers(release: &str) -> Vec<u32> {
-    release.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect()
+    release
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|number| number.parse().ok())
+        .collect()
 }
 
 fn make(task: &Task) -> Result<()> {
     let new = step::workplace(&dir())?;
     let apt = Apt::update(SUITE, task)?;
-    let versions: Vec<_> = apt.packages.iter().map(|(name, package)| (&**name, &*package.version)).collect();
+    let versions: Vec<_> = apt
+        .packages
+        .iter()
+        .map(|(name, package)| (&**name, &*package.version))
+        .collect();
     let candidates = candidates(&versions);
     ensure!(
         !candidates.is_empty(),
@@ -130,18 +157,33 @@ fn make(task: &Task) -> Result<()> {
         let (debs, tree) = (new.join("debs"), new.join("tree"));
         apt.download(&names, &debs, task)?;
         for deb in fs::read_dir(&debs)? {
-            task.run(Command::new("dpkg-deb").arg("--extract").arg(deb?.path()).arg(&tree))?;
+            task.run(
+                Command::new("dpkg-deb")
+                    .arg("--extract")
+                    .arg(deb?.path())
+                    .arg(&tree),
+            )?;
         }
         step::remove(&debs)?;
-        let config = find(&tree, release, "config").map(fs::read_to_string).transpose()?.unwrap_or_default();
+        let config = find(&tree, release, "config")
+            .map(fs::read_to_string)
+            .transpose()?
+            .unwrap_or_default();
         if !config.lines().any(|line| line == "CONFIG_RUST=y") {
-            task.note(&format!("kernel {release} is built without CONFIG_RUST: trying the next"));
+            task.note(&format!(
+                "kernel {release} is built without CONFIG_RUST: trying the next"
+            ));
             step::remove(&tree)?;
             continue;
         }
-        task.note(&format!("took kernel {release}, {source} {}", apt.packages[source].version));
+        task.note(&format!(
+            "took kernel {release}, {source} {}",
+            apt.packages[source].version
+        ));
         apt.download(std::slice::from_ref(source), &debs, task)?;
-        let deb = fs::read_dir(&debs)?.next().context("apt-get downloaded nothing")??;
+        let deb = fs::read_dir(&debs)?
+            .next()
+            .context("apt-get downloaded nothing")??;
         fs::rename(deb.path(), new.join("source.deb"))?;
         step::remove(&debs)?;
         step::write_whole(&new.join("release"), &format!("{release}\n"))?;
@@ -167,10 +209,17 @@ mod tests {
             ("linux-source-7.4", "7.4.1-1"),
             ("linux-source-6.12", "6.12.107-1"),
         ];
-        let releases: Vec<_> = candidates(&versions).into_iter().map(|candidate| candidate.release).collect();
+        let releases: Vec<_> = candidates(&versions)
+            .into_iter()
+            .map(|candidate| candidate.release)
+            .collect();
         assert_eq!(
             releases,
-            ["7.3.10+deb13-cloud-amd64", "7.4.1+deb13-cloud-amd64", "6.12.107+deb13-cloud-amd64"]
+            [
+                "7.3.10+deb13-cloud-amd64",
+                "7.4.1+deb13-cloud-amd64",
+                "6.12.107+deb13-cloud-amd64"
+            ]
         );
     }
 }

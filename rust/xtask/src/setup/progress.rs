@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{bail, Context, Result};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::contained::contained;
@@ -37,13 +37,18 @@ pub struct Task {
 impl Progress {
     /// Shows on standard error, so that output for programs stays clean.
     pub fn new() -> Self {
-        Self { bars: MultiProgress::new(), terminal: std::io::stderr().is_terminal() }
+        Self {
+            bars: MultiProgress::new(),
+            terminal: std::io::stderr().is_terminal(),
+        }
     }
 
     /// Announces a task: what is made, and what for.
     pub fn begin(&self, name: &'static str, why: &str) -> Task {
         let bar = if self.terminal {
-            let style = ProgressStyle::with_template("  {spinner} {prefix:<15} {elapsed:>4}  {wide_msg:.dim}");
+            let style = ProgressStyle::with_template(
+                "  {spinner} {prefix:<15} {elapsed:>4}  {wide_msg:.dim}",
+            );
             let bar = self.bars.add(ProgressBar::new_spinner());
             bar.set_style(style.expect("the template is well formed"));
             bar.set_prefix(name);
@@ -56,7 +61,14 @@ impl Progress {
         };
         let now = Instant::now();
         let (bars, terminal) = (self.bars.clone(), self.terminal);
-        Task { name, started: now, bar, bars, terminal, said: Mutex::new(now) }
+        Task {
+            name,
+            started: now,
+            bar,
+            bars,
+            terminal,
+            said: Mutex::new(now),
+        }
     }
 
     /// Prints a line that stays.
@@ -77,17 +89,29 @@ impl Task {
             self.bar.set_message(message);
             return;
         }
-        let mut said = self.said.lock().expect("no thread panics while it holds this");
+        let mut said = self
+            .said
+            .lock()
+            .expect("no thread panics while it holds this");
         if said.elapsed() >= PLAIN_INTERVAL {
             *said = Instant::now();
-            eprintln!("{}: {message} ({} so far)", self.name, seconds(self.started.elapsed()));
+            eprintln!(
+                "{}: {message} ({} so far)",
+                self.name,
+                seconds(self.started.elapsed())
+            );
         }
     }
 
     /// Says how much of `total` bytes is done.
     pub fn bytes(&self, what: &str, done: u64, total: u64) {
         let (done, total) = (done.min(total), total.max(1));
-        self.at(format!("{what}: {} of {} MB, {} %", done / 1_000_000, total / 1_000_000, done * 100 / total));
+        self.at(format!(
+            "{what}: {} of {} MB, {} %",
+            done / 1_000_000,
+            total / 1_000_000,
+            done * 100 / total
+        ));
     }
 
     /// Prints a line that stays.
@@ -101,7 +125,8 @@ impl Task {
         let time = seconds(self.started.elapsed());
         if self.terminal {
             self.bar.finish_and_clear();
-            self.bars.suspend(|| eprintln!("  ✓ {:<15} {time}", self.name));
+            self.bars
+                .suspend(|| eprintln!("  ✓ {:<15} {time}", self.name));
         } else {
             eprintln!("{}: done in {time}", self.name);
         }
@@ -113,9 +138,15 @@ impl Task {
     }
 
     /// The same; `watch` makes the message of the last line, or keeps the message as it is.
-    pub fn run_watched(&self, command: &mut Command, watch: impl Fn(&str) -> Option<String>) -> Result<()> {
+    pub fn run_watched(
+        &self,
+        command: &mut Command,
+        watch: impl Fn(&str) -> Option<String>,
+    ) -> Result<()> {
         let shown = describe(command);
-        let log = paths::cache().join("log").join(format!("{}.log", self.name.replace(' ', "-")));
+        let log = paths::cache()
+            .join("log")
+            .join(format!("{}.log", self.name.replace(' ', "-")));
         fs::create_dir_all(log.parent().expect("it was joined"))?;
         let output = File::options().create(true).append(true).open(&log)?;
         let mut reader = File::open(&log)?;
@@ -132,7 +163,11 @@ impl Task {
             let mut bytes = Vec::new();
             reader.read_to_end(&mut bytes)?;
             text.push_str(&String::from_utf8_lossy(&bytes));
-            let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+            let last = text
+                .lines()
+                .rev()
+                .find(|line| !line.trim().is_empty())
+                .unwrap_or_default();
             if let Some(message) = watch(last.trim()) {
                 self.at(message);
             }
@@ -144,7 +179,11 @@ impl Task {
         if !status.success() {
             let lines: Vec<_> = text.lines().collect();
             let tail = lines[lines.len().saturating_sub(12)..].join("\n    ");
-            bail!("{}: `{shown}` failed ({status}). Its last lines:\n    {tail}\n  all of them: {}", self.name, log.display());
+            bail!(
+                "{}: `{shown}` failed ({status}). Its last lines:\n    {tail}\n  all of them: {}",
+                self.name,
+                log.display()
+            );
         }
         Ok(())
     }
@@ -161,7 +200,10 @@ pub fn describe(command: &Command) -> String {
     let mut words: Vec<_> = vec![command.get_program().to_string_lossy()];
     words.extend(command.get_args().map(|word| word.to_string_lossy()));
     if words.iter().any(|word| word.contains('\n')) {
-        let end = words.iter().rposition(|word| word == "--").map_or(0, |at| at + 1);
+        let end = words
+            .iter()
+            .rposition(|word| word == "--")
+            .map_or(0, |at| at + 1);
         words.drain(..end);
     }
     words.join(" ")

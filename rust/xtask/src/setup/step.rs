@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{ensure, Context, Result};
 
 use super::progress::{Progress, Task};
 use crate::paths;
@@ -50,7 +50,9 @@ impl Step {
         }
         let task = progress.begin(self.name, self.why);
         (self.make)(&task)?;
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_nanos();
+        let now = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)?
+            .as_nanos();
         write_whole(&stamp, &format!("{}{MADE}{now}\n", (self.inputs)()?))?;
         task.done();
         Ok(())
@@ -60,7 +62,9 @@ impl Step {
 /// A line for the inputs of a step that is made from `step`'s product.
 pub fn made(step: &Step) -> String {
     let stamp = fs::read_to_string(stamp(step.name)).unwrap_or_default();
-    let when = stamp.split_once(MADE).map_or("never", |(_, when)| when.trim());
+    let when = stamp
+        .split_once(MADE)
+        .map_or("never", |(_, when)| when.trim());
     // Not MADE itself: a stamp holds that once.
     format!("{} of {when}\n", step.name)
 }
@@ -106,12 +110,25 @@ pub fn remove(path: &Path) -> Result<()> {
         return Ok(());
     }
     let mounts = fs::read_to_string("/proc/self/mounts")?;
-    let inside = mounts.lines().filter_map(|line| line.split(' ').nth(1)).find(|at| Path::new(at).starts_with(path));
+    let inside = mounts
+        .lines()
+        .filter_map(|line| line.split(' ').nth(1))
+        .find(|at| Path::new(at).starts_with(path));
     if let Some(at) = inside {
         // Ours are made in private namespaces and never seen here; somebody tried by hand.
-        let status = Command::new("umount").args(["--recursive", "--lazy", at]).status()?;
-        ensure!(status.success(), "{at} is mounted inside {}: unmount it, then try again", path.display());
+        let status = Command::new("umount")
+            .args(["--recursive", "--lazy", at])
+            .status()?;
+        ensure!(
+            status.success(),
+            "{at} is mounted inside {}: unmount it, then try again",
+            path.display()
+        );
     }
-    let gone = if path.is_dir() && !path.is_symlink() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    let gone = if path.is_dir() && !path.is_symlink() {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
+    };
     gone.with_context(|| format!("can't remove {}", path.display()))
 }
