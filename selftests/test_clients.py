@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Clients, remote and local, and what they and the daemons see of each other.
+
+    client                       server
+    198.51.100.2 eth0 ────────── eth0 198.51.100.1
+                                 192.0.2.1:80      service
+                                 10.77.0.1..3:80   three daemons
+"""
+
+import os
+import socket
+
+from lib import capture, check, daemon, inject, packet, topology
+from lib.client import Client, who
+from lib.runner import test
+from lib.topology import CLIENT, HOST, PROCESSES, SERVICE
+
+
+def setup():
+    net = topology.pair()
+    daemon.start(*PROCESSES, namespace=net.server)
+    return net
+
+
+@test
+def a_remote_client_is_served(net):
+    net.control.serve(SERVICE, PROCESSES[0])
+    process, _ = who(net.client, SERVICE)
+    check.equal(process, PROCESSES[0], "the daemon that served")
+
+
+@test
+def a_client_on_the_server_is_served(net):
+    net.control.serve(SERVICE, PROCESSES[0])
+    process, _ = who(net.server, SERVICE)
+    check.equal(process, PROCESSES[0], "the daemon that served")
+
+
+@test
+def each_daemon_sees_a_remote_clients_own_address_and_port(net):
+    net.control.serve(SERVICE, *PROCESSES)
+    _each_sees(net, net.client, CLIENT)
+
+
+@test
+def each_daemon_sees_a_local_clients_own_address_and_port(net):
+    net.control.serve(SERVICE, *PROCESSES)
+    _each_sees(net, net.server, HOST)
+
+
+def _each_sees(net, namespace, address):
+    served = set()
+    for number in range(len(PROCESSES)):
+        with Client(namespace, SERVICE, source=f"{address}:{40000 + number}") as client:
+            process, seen = client.who()
+            check.equal(seen, f"{address}:{40000 + number}", f"the client's address as {process} sees it")
+            check.equal(daemon.name(client.socket.getpeername()), SERVICE, "the daemon's address as the client sees it")
+            served.add(process)
+    check.equal(served, set(PROCESSES), "the daemons that served")
+
+
+@test
+def a_client_on_the_server_with_its_veth_address_is_served(net):
+    net.control.serve(SERVICE, PROCESSES[0])
+    check.equal(
+        who(net.server, SERVICE, source=f"{topology.SERVER}:40010"),
+        (PROCESSES[0], f"{topology.SERVER}:40010"),
+        "process and client",
+    )
+
+
+@test
+def the_wire_shows_only_the_service_address(net):
+    net.control.serve(SERVICE, *PROCESSES)
+    with capture.Capture(net.client, "eth0") as wire:
+        for _ in PROCESSES:
+            with Client(net.client, SERVICE) as client:  # closed by the client
+                client.who()
+                client.download(50_000)
+            with Client(net.client, SERVICE) as client:  # closed by the daemon
+                client.send("close")
+                client.ended()
+            with Client(net.client, SERVICE) as client:  # reset by the daemon
+                client.send("reset")
+                check.raises(ConnectionResetError, client.socket.recv, 1)
+            client = Client(net.client, SERVICE)  # reset by the client
+            client.reset()
+        for flags, name in (
+            (packet.SYN | packet.ACK, "SYN-ACK"),
+            (packet.FIN, "FIN"),
+            (packet.RST, "RST"),
+        ):
+            wire.wait_for(lambda seen: seen.source == SERVICE and seen.flags & flags == flags, f"a {name} of the service")
+    check.equal(wire.lost(), 0, "packets that the capture missed")
+    check.equal(wire.addresses(), {CLIENT, HOST}, "addresses on the wire")
+
+
+@test
+def the_answer_of_a_time_wait_socket_comes_from_the_service_address(net):
+    net.control.serve(SERVICE, PROCESSES[0])
+    with capture.Capture(net.client, "eth0") as wire:
+        client = Client(net.client, SERVICE)
+        client.send("close")
+        client.ended()
+        client.close()
+        # The daemon closed first: its side is in TIME_WAIT once it has the client's FIN.
+        fin = wire.wait_for(lambda seen: seen.source == client.address and seen.flags & packet.FIN, "the client's FIN")
+        last = wire.wait_for(
+            lambda seen: seen.source == SERVICE and seen.acknowledgment == fin.sequence + 1, "the FIN acknowledged"
+        )
+        count = len(wire.segments())
+        # The same FIN once more, as if that acknowledgment had been lost.
+        inject.Injector(net.client).segment(
+            client.address, SERVICE, packet.FIN | packet.ACK, fin.sequence, fin.acknowledgment
+        )
+        again = wire.wait_for(
+            lambda seen: seen in wire.segments()[count:] and not seen.outgoing and not seen.flags & packet.RST,
+            "the FIN acknowledged again",
+        )
+    check.equal(again.source, SERVICE, "the source of TIME_WAIT's answer")
+    check.equal(again.acknowledgment, last.acknowledgment, "what it acknowledges")
+    check.equal(wire.addresses(), {CLIENT, HOST}, "addresses on the wire")
+
+
+@test
+def urgent_data_and_IP_options_pass(net):
+    net.control.serve(SERVICE, PROCESSES[0])
+    with Client(net.client, SERVICE) as client:
+        client.socket.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, b"\x07\x07\x04\0\0\0\0\x01")  # record route
+        client.who()
+        client.socket.send(b"w")
+        client.socket.send(b"!", socket.MSG_OOB)
+        client.send("ho")  # urgent bytes are not part of the line
+        check.equal(client.line().split()[0], PROCESSES[0], "the daemon's answer")
+
+
+@test
+def a_connection_that_the_client_has_half_closed_still_carries_the_other_half(net):
+    net.control.serve(SERVICE, PROCESSES[0])
+    with Client(net.client, SERVICE) as client:
+        seed = os.getpid()
+        client.send(f"get 300000 {seed}")
+        client.socket.shutdown(socket.SHUT_WR)
+        check.equal(daemon.receive_digest(client.socket, 300000), daemon.digest(seed, 300000), "the stream")

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-2.0
+"""How long the connection table holds an entry: as long as the process has a socket of the connection.
+
+    client                       server
+    198.51.100.2 eth0 ────────── eth0 198.51.100.1
+                                 192.0.2.1:80      service, and 192.0.2.2:80 of the idle connection
+                                 10.77.0.1:80      daemon
+                                 10.77.0.9:80      nobody listens
+"""
+
+import dataclasses
+
+from lib import check, daemon, inject, packet, topology, wait
+from lib.client import Client, refused
+from lib.runner import test
+from lib.topology import CLIENT, PROCESSES, SERVICE
+
+# The table is swept every 2 s, and an entry goes after two sweeps that find no socket.
+_SWEEPS = 10
+_IDLE = f"{topology.OTHER_HOST}:80"
+_CLOSED = "10.77.0.9:80"
+
+
+@dataclasses.dataclass
+class Net:
+    pair: topology.Pair
+    control: object
+    client: object
+    idle: Client
+
+
+def setup():
+    pair = topology.pair()
+    daemon.start(PROCESSES[0], namespace=pair.server)
+    pair.control.serve(_IDLE, PROCESSES[0])
+    # Opened first and asked last: it idles through all sweeps of this file.
+    return Net(pair, pair.control, pair.client, Client(pair.client, _IDLE))
+
+
+def _state(net, client):
+    """The state of a connection's entry, or None where there is none."""
+    return next((each["state"] for each in net.control.connections(client=client.address)), None)
+
+
+@test
+def an_open_connection_has_an_entry_that_names_client_service_process_and_state(net):
+    net.control.serve(SERVICE, PROCESSES[0])
+    with Client(net.client, SERVICE) as client:
+        client.who()
+        (entry,) = net.control.connections(client=client.address)
+        age = entry.pop("age")
+        want = {
+            "client-address": client.address,
+            "service-address": SERVICE,
+            "process-address": PROCESSES[0],
+            "state": "established",
+        }
+        check.equal(entry, want, "the entry")
+        wait.until(lambda: net.control.connections(client=client.address)[0]["age"] > age, "its age grows")
+        check.equal(net.control.connections(SERVICE)[0]["client-address"], client.address, "the entry, by service")
+        check.equal(len(net.control.connections(process=PROCESSES[0], client=client.address)), 1, "entries by process")
+        check.equal(net.control.connections(process=_CLOSED), [], "entries of another process")
+
+
+@test
+def an_entry_ends_after_the_client_closed_first(net):
+    net.control.serve(SERVICE, PROCESSES[0])
+    client = Client(net.client, SERVICE)
+    client.who()
+    client.close()
+    wait.until(lambda: _state(net, client) is None, "the entry ends")
+
+
+@test
+def an_entry_ends_after_a_reset(net):
+    net.control.serve(SERVICE, PROCESSES[0])
+    client = Client(net.client, SERVICE)
+    client.who()
+    client.reset()
+    wait.until(lambda: _state(net, client) is None, "the entry ends")
+
+
+@test
+def an_entry_of_a_process_that_refused_ends(net):
+    net.control.serve(SERVICE, _CLOSED)
+    refused(net.client, SERVICE)
+    wait.until(lambda: not net.control.connections(SERVICE), "the entry ends", 120 * wait.SCALE)
+
+
+@test
+def an_entry_outlives_the_close_of_the_daemon_until_TIME_WAIT_is_over(net):
+    net.control.serve(SERVICE, PROCESSES[0])
+    client = Client(net.client, SERVICE)
+    client.who()
+    client.send("close")
+    client.ended()
+    check.equal(_state(net, client), "fin-wait2", "the entry's state while only the daemon has closed")
+    client.close()
+    wait.until(lambda: _state(net, client) == "time-wait", "the daemon's socket gets to TIME_WAIT")
+    wait.throughout(lambda: _state(net, client) == "time-wait", "the entry in TIME_WAIT", _SWEEPS)
+    # TIME_WAIT takes a minute; ended early, it is over like any other.
+    port = client.address.rsplit(":", 1)[1]
+    with net.pair.server:
+        net.pair.server.run("ss", "-K", "-t", "state", "time-wait", "dport", "=", f":{port}")
+        left = net.pair.server.run("ss", "-H", "-t", "state", "time-wait", "dport", "=", f":{port}")
+    check.equal(left, "", "sockets in TIME_WAIT after `ss -K`")
+    wait.until(lambda: _state(net, client) is None, "the entry ends")
+
+
+@test
+def a_handshake_that_stays_half_open_keeps_its_entry_while_the_process_waits_for_it(net):
+    net.control.serve(SERVICE, PROCESSES[0])
+    source = "198.51.100.77:50000"  # nobody there, so nobody resets it
+    net.pair.server.ip("neigh replace 198.51.100.77 lladdr 02:00:00:00:00:77 dev eth0")
+    inject.Injector(net.client).segment(source, SERVICE, packet.SYN, 1000)
+    wait.until(lambda: net.control.connections(client=source), "the entry")
+    states = lambda: [each["state"] for each in net.control.connections(client=source)]
+    wait.throughout(lambda: states() and states()[0] in ("new-syn-recv", "syn-recv"), "the half-open entry", _SWEEPS)
+    inject.Injector(net.client).segment(source, SERVICE, packet.RST, 1001)
+    wait.until(lambda: not states(), "the entry ends after a reset", 120 * wait.SCALE)
+
+
+@test
+def a_client_that_comes_again_from_the_same_port_is_served(net):
+    net.control.serve(SERVICE, PROCESSES[0])
+    source = f"{CLIENT}:51000"
+    for number in range(5):
+        client = Client(net.client, SERVICE, source=source)
+        check.equal(client.who(), (PROCESSES[0], source), f"process and client, connection {number}")
+        client.reset() if number % 2 else client.close()
+        wait.until(lambda: "51000" not in net.client.run("ss", "-Htan", "state", "connected"), "the client's end")
+
+
+@test
+def an_idle_connection_keeps_its_entry_and_still_answers(net):
+    entry = wait.until(
+        lambda: next(
+            (each for each in net.control.connections(client=net.idle.address) if each["age"] > 1000 * _SWEEPS * 2), None
+        ),
+        "the idle connection's entry grows old",
+    )
+    check.equal(entry["state"], "established", "its state")
+    check.equal(net.idle.who(), (PROCESSES[0], net.idle.address), "process and client of the idle connection")
+
+
+@test
+def the_table_is_empty_once_all_connections_have_ended(net):
+    net.idle.socket.shutdown(2)
+    wait.until(lambda: not net.control.connections(client=net.idle.address), "the idle connection's entry ends")
+    wait.until(lambda: net.control.net()["connections"] == 0, "the table is empty", 120 * wait.SCALE)

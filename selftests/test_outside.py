@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Process addresses don't exist outside of the server.
+
+    client                       server
+    198.51.100.2 eth0 ────────── eth0 198.51.100.1
+    route 10.77.0.0/16 to it     192.0.2.1:80     service
+    sends what it likes          10.77.0.1:80     daemon
+"""
+
+import socket
+
+from lib import capture, check, daemon, inject, packet, topology, wait
+from lib.client import Client, who
+from lib.packet import ACK, FIN, PSH, RST, SYN
+from lib.runner import test
+from lib.topology import CLIENT, HOST, PROCESSES, SERVER, SERVICE
+
+_PROCESS = PROCESSES[0]
+
+
+def setup():
+    net = topology.pair()
+    daemon.start(_PROCESS, namespace=net.server)
+    net.control.serve(SERVICE, _PROCESS)
+    # The IP layer alone would not stop any of it.
+    for name in ("all", "eth0"):
+        net.server.sysctl(f"net/ipv4/conf/{name}/rp_filter", 0)
+        net.server.sysctl(f"net/ipv4/conf/{name}/accept_local", 1)
+    net.control.service_del(SERVICE)
+    return net
+
+
+def _sequence(wire, client):
+    """The sequence and acknowledgment numbers that the client's next segment would have."""
+    sent = wire.wait_for(
+        lambda seen: seen.source == client.address and seen.flags & ACK and not seen.payload, "an ACK of the client"
+    )
+    last = [seen for seen in wire.segments() if seen.source == client.address][-1]
+    return last.sequence + last.payload, max(sent.acknowledgment, last.acknowledgment)
+
+
+def _dropped(net, send):
+    """Calls `send` and waits until the module has counted one packet more from outside."""
+    before = net.control.drops("outside")
+    send()
+    wait.until(lambda: net.control.drops("outside") > before, "the drop is counted")
+    check.equal(net.control.drops("outside"), before + 1, "packets dropped because they came from outside")
+
+
+@test
+def a_SYN_from_outside_to_a_process_address_is_dropped_without_an_answer(net):
+    net.control.serve(SERVICE, _PROCESS)
+    send = inject.Injector(net.client)
+    with capture.Capture(net.client, "eth0") as wire:
+        _dropped(net, lambda: send.segment(f"{CLIENT}:44000", _PROCESS, SYN, 1000))
+        _dropped(net, lambda: send.segment(f"{CLIENT}:44000", "10.77.9.9:1", SYN, 1000))
+        # Packets keep their order: an answer would have come before this one.
+        who(net.client, SERVICE)
+        check.equal([str(seen) for seen in wire.segments() if seen.source.startswith("10.")], [], "answers")
+    check.equal(net.control.connections(client=f"{CLIENT}:44000"), [], "entries")
+
+
+@test
+def a_connection_to_a_process_address_from_outside_is_not_made(net):
+    before = net.control.drops("outside")
+    with net.client:
+        probe = socket.socket()
+    probe.setblocking(False)
+    probe.connect_ex(("10.77.0.1", 80))
+    # The SYN and its first repetition: nothing has answered in between.
+    wait.until(lambda: net.control.drops("outside") >= before + 2, "two SYNs are dropped")
+    check.raises(BlockingIOError, probe.recv, 1)
+    probe.close()
+
+
+@test
+def segments_from_outside_to_the_process_on_an_open_connections_ports_are_dropped(net):
+    """Early demux would find the process's socket by client and process address."""
+    net.control.serve(SERVICE, _PROCESS)
+    send = inject.Injector(net.client)
+    with capture.Capture(net.client, "eth0") as wire, Client(net.client, SERVICE) as client:
+        client.who()
+        sequence, acknowledgment = _sequence(wire, client)
+        for flags, data in ((PSH | ACK, b"reset\n"), (RST | ACK, b""), (FIN | ACK, b""), (SYN, b"")):
+            _dropped(net, lambda: send.segment(client.address, _PROCESS, flags, sequence, acknowledgment, data))
+        check.equal(client.who()[0], _PROCESS, "the connection's process afterwards")
+        check.equal(wire.addresses(), {CLIENT, HOST, "10.77.0.1"}, "addresses on the wire")
+        check.true(all(seen.outgoing for seen in wire.segments() if "10.77." in f"{seen}"), "something answered")
+
+
+@test
+def a_packet_from_outside_with_a_process_address_as_source_is_dropped(net):
+    net.control.serve(SERVICE, _PROCESS)
+    send = inject.Injector(net.client)
+    with Client(net.server, SERVICE, source=f"{SERVER}:45000") as local:
+        local.who()
+        # The local client's connection, as its socket would see it if the source were translated.
+        for flags in (RST, RST | ACK, SYN, SYN | ACK, PSH | ACK):
+            _dropped(net, lambda: send.segment(_PROCESS, local.address, flags, 1, 1, b"x" if flags & PSH else b""))
+        _dropped(net, lambda: send.segment(_PROCESS, SERVICE, SYN, 1))
+        check.equal(local.who()[0], _PROCESS, "the local connection's process afterwards")
+    check.equal(net.control.connections(client=_PROCESS), [], "entries with a process address as client")
+
+
+@test
+def a_fragmented_segment_from_outside_to_a_process_address_is_dropped(net):
+    whole = packet.tcp(f"{CLIENT}:46000", _PROCESS, SYN, 1, payload=bytes(40))
+    host, process = CLIENT, _PROCESS.rsplit(":", 1)[0]
+    send = inject.Injector(net.client)
+
+    def both():
+        send.send(packet.ipv4(host, process, whole[:24], fragment=0x2000, identifier=9))
+        send.send(packet.ipv4(host, process, whole[24:], fragment=3, identifier=9))
+
+    _dropped(net, both)
+
+
+@test
+def a_client_on_the_server_may_connect_to_a_process_address(net):
+    check.equal(who(net.server, _PROCESS)[0], _PROCESS, "the daemon that served without dispatch")
+    net.control.serve(SERVICE, _PROCESS)
+    check.equal(who(net.server, _PROCESS)[0], _PROCESS, "the daemon that served beside a service")
+    check.equal(who(net.server, SERVICE)[0], _PROCESS, "the daemon that served the service")
+
+
+@test
+def what_a_process_sends_outside_of_any_connection_does_not_leave(net):
+    before = net.control.drops("no-connection")
+    with net.server:
+        probe = socket.socket()
+    probe.setblocking(False)
+    probe.bind(("10.77.0.1", 0))
+    with capture.Capture(net.client, "eth0") as wire:
+        probe.connect_ex((CLIENT, 9))
+        wait.until(lambda: net.control.drops("no-connection") > before, "the drop is counted")
+        net.control.serve(SERVICE, _PROCESS)
+        who(net.client, SERVICE)
+        check.equal(wire.addresses(), {CLIENT, HOST}, "addresses on the wire")
+    probe.close()
