@@ -16,7 +16,7 @@ class Dispatch:
     """Control of the layer in one namespace, or in the present one."""
 
     def __init__(self, namespace):
-        self._namespace = namespace
+        self.namespace = namespace
         self._sockets = {}
         if namespace:
             _all.append(self)
@@ -28,14 +28,14 @@ class Dispatch:
 
     def tool(self, *arguments):
         """Runs dispatchctl, which must succeed; returns what it prints."""
-        with self._namespace or contextlib.nullcontext():
+        with self.namespace or contextlib.nullcontext():
             return command.run("dispatchctl", *arguments)
 
     def socket(self):
         """This process's netlink socket in the namespace."""
         pid = os.getpid()
         if pid not in self._sockets:
-            with self._namespace or contextlib.nullcontext():
+            with self.namespace or contextlib.nullcontext():
                 self._sockets[pid] = netlink.Socket(family.NAME)
         return self._sockets[pid]
 

@@ -15,7 +15,7 @@ _SOL_NETLINK = 270
 _CAP_ACK, _EXT_ACK, _STRICT = 10, 11, 12
 _GENL_ID_CTRL, _CTRL_CMD_GETFAMILY = 16, 3
 _CTRL_ATTR_FAMILY_ID, _CTRL_ATTR_FAMILY_NAME = 1, 2
-_ERR_MSG, _ERR_OFFSET, _ERR_MISS_TYPE = 1, 2, 5
+_ERR_MSG, _ERR_OFFSET, _ERR_MISS_TYPE, _ERR_MISS_NEST = 1, 2, 5, 6
 
 
 class NetlinkError(Exception):
@@ -28,6 +28,10 @@ class NetlinkError(Exception):
         self.offset = offset and struct.unpack("=I", offset)[0]
         missing = attributes.get(_ERR_MISS_TYPE)
         self.missing = missing and struct.unpack("=I", missing)[0]
+        nest = attributes.get(_ERR_MISS_NEST)
+        if missing:
+            outer = path_to(request, struct.unpack("=I", nest)[0]) if nest else []
+            self.missing = [*outer, self.missing]
         # The attribute types that lead to the offending attribute.
         self.path = path_to(request, self.offset) if self.offset else None
         super().__init__(f"{self.name}: {self.message!r} attribute {self.path} missing {self.missing}")
