@@ -1,14 +1,99 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Placeholder: written by its own commit.
+//! `cargo xtask vm`: a command, or a shell, in the VM.
 
+pub mod child;
+pub mod console;
+mod initramfs;
+pub mod job;
+mod kernel;
+mod machine;
+pub mod pump;
+mod run;
+mod stage;
+mod terminal;
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-/// Arguments of the subcommand.
+use anyhow::Result;
+
+use crate::setup;
+use job::{Input, Job, Output};
+pub use run::{Outcome, run as boot};
+
+/// Arguments of `cargo xtask vm`.
 #[derive(clap::Args)]
-pub struct Args {}
+pub struct Args {
+    #[command(flatten)]
+    machine: MachineArgs,
+    /// A directory that the guest sees, and may write to, at /share
+    #[arg(long, value_name = "DIR")]
+    share: Option<PathBuf>,
+    /// Don't load the kernel module
+    #[arg(long)]
+    no_module: bool,
+    /// Give the command a terminal, as a shell has without being asked for
+    #[arg(short, long)]
+    tty: bool,
+    /// How long the command may take [default: 600; 2400 with the debug kernel]
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+    /// What runs in the VM [default: an interactive shell]
+    #[arg(last = true)]
+    command: Vec<OsString>,
+}
 
-/// Runs the subcommand.
-pub fn run(_args: Args) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not there yet")
+/// Which machine it is, for every subcommand that boots one.
+#[derive(clap::Args)]
+pub struct MachineArgs {
+    /// The kernel: Debian's own, or one that checks itself
+    #[arg(long, default_value = "stock", value_parser = ["stock", "debug"])]
+    pub kernel: String,
+    /// Use KVM; without it QEMU emulates the CPUs, which works anywhere
+    #[arg(long)]
+    pub kvm: bool,
+    /// How many CPUs the guest has
+    #[arg(long, default_value_t = 2)]
+    pub cpus: u32,
+    /// How much memory the guest has, in megabytes [default: 2048; 4096 with the debug kernel]
+    #[arg(long, value_name = "MEGABYTES")]
+    pub memory: Option<u32>,
+}
+
+impl MachineArgs {
+    /// How long something may take that takes `seconds` on Debian's kernel.
+    pub fn timeout(&self, seconds: u64) -> Duration {
+        Duration::from_secs(if self.kernel == "debug" { 4 * seconds } else { seconds })
+    }
+
+    /// The guest's memory in megabytes.
+    pub fn megabytes(&self) -> u32 {
+        self.memory.unwrap_or(if self.kernel == "debug" { 4096 } else { 2048 })
+    }
+}
+
+/// Boots the VM, runs the command and exits with its status.
+pub fn run(args: Args) -> Result<ExitCode> {
+    setup::ensure(&args.machine.kernel)?;
+    let shell = args.command.is_empty() && std::io::stdin().is_terminal();
+    let timeout = match args.timeout {
+        Some(seconds) => Some(Duration::from_secs(seconds)),
+        // People take their time.
+        None if shell => None,
+        None => Some(args.machine.timeout(600)),
+    };
+    let job = Job {
+        machine: args.machine,
+        module: !args.no_module,
+        share: args.share,
+        input: if shell || args.tty { Input::Terminal } else { Input::Ours },
+        output: Output::Ours,
+        timeout,
+        command: args.command,
+    };
+    boot(job)?.status()
 }

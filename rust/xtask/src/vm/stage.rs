@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the guest finds at `/opt/tcp_dispatch`: the module, the tools, the selftests, YNL.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{guest, modules, paths};
+
+/// The target that tools are linked statically for. It is named although it is the host's, so
+/// that build scripts and procedural macros aren't linked so too.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// Fills `build/guest-KERNEL` and returns an image of it.
+pub fn image(kernel: &str, with_module: bool) -> Result<PathBuf> {
+    let dir = paths::build().join(format!("guest-{kernel}"));
+    if dir.exists() {
+        fs::remove_dir_all(&dir).with_context(|| format!("can't empty {}", dir.display()))?;
+    }
+    fs::create_dir_all(dir.join("bin")).with_context(|| format!("can't make {}", dir.display()))?;
+    if with_module {
+        copy(&modules::build(kernel)?, &dir.join("tcp_dispatch.ko"))?;
+    }
+    copy(&tool()?, &dir.join("bin/dispatchctl"))?;
+
+    let (checkout, linux) = (paths::checkout(), paths::linux_source());
+    copy(&checkout.join("selftests"), &dir.join("selftests"))?;
+    // YNL looks for the schema of a specification one directory above it.
+    copy(&checkout.join("Documentation/netlink/specs"), &dir.join("specs"))?;
+    for schema in ["genetlink.yaml", "genetlink-c.yaml", "genetlink-legacy.yaml"] {
+        copy(&linux.join("Documentation/netlink").join(schema), &dir.join(schema))?;
+    }
+    copy(&linux.join("tools/net/ynl/pyynl"), &dir.join("ynl/pyynl"))?;
+
+    // A guest that runs keeps the image that it has.
+    let image = paths::build().join(format!("guest-{kernel}.erofs"));
+    let new = image.with_extension(format!("new-{}", std::process::id()));
+    guest::image(&dir, &new)?;
+    fs::rename(&new, &image).with_context(|| format!("can't put {} into place", image.display()))?;
+    Ok(image)
+}
+
+/// Builds dispatchctl so that it runs on any C library.
+fn tool() -> Result<PathBuf> {
+    let target = paths::build().join("tools");
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["build", "--quiet", "--release", "--package", "dispatchctl", "--target", TARGET])
+        .current_dir(paths::checkout())
+        .env("CARGO_TARGET_DIR", &target)
+        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        .status()
+        .context("can't run cargo to build dispatchctl")?;
+    ensure!(status.success(), "dispatchctl can't be built: see what cargo says above");
+    Ok(target.join(TARGET).join("release/dispatchctl"))
+}
+
+/// Copies a file or a tree. What isn't there yet in a young checkout is left out.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    if !from.exists() {
+        return Ok(());
+    }
+    if from.is_dir() {
+        fs::create_dir_all(to).with_context(|| format!("can't make {}", to.display()))?;
+        for entry in fs::read_dir(from).with_context(|| format!("can't read {}", from.display()))? {
+            let entry = entry?;
+            if entry.file_name() != "__pycache__" {
+                copy(&entry.path(), &to.join(entry.file_name()))?;
+            }
+        }
+    } else {
+        fs::create_dir_all(to.parent().expect("it lies in the stage"))?;
+        fs::copy(from, to).with_context(|| format!("can't copy {} to {}", from.display(), to.display()))?;
+    }
+    Ok(())
+}
