@@ -54,6 +54,11 @@ def fork(function, *arguments, keep=()):
         os._exit(status)
 
 
+def in_child(function, *arguments):
+    """The exit status of a function called in a process of its own: for what changes the whole process."""
+    return fork(function, *arguments).wait()
+
+
 def program(*argv, namespace=None, **options):
     """Starts a program."""
     options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL} | options

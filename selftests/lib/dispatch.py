@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import socket
 import struct
 
 from . import command, family, netlink, wait
@@ -118,6 +119,13 @@ class Dispatch:
     def limit(self, connections):
         """Sets max-connections."""
         values = family.encode(family.NET, max_connections=struct.pack("=I", connections))
+        self.socket().request(family.NET_SET, values)
+
+    def prefix(self, network, bits):
+        """Sets the process prefix."""
+        values = family.encode(
+            family.NET, process_prefix=socket.inet_aton(network), process_prefix_len=struct.pack("=B", bits)
+        )
         self.socket().request(family.NET_SET, values)
 
     def empty(self, service=None):

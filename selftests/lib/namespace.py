@@ -23,7 +23,6 @@ class Namespace:
         if os.path.exists(f"{_RUN}/{name}"):
             command.run("ip", "netns", "del", name)
         command.run("ip", "netns", "add", name)
-        self._fd = os.open(f"{_RUN}/{name}", os.O_RDONLY | os.O_CLOEXEC)
         _all[name] = self
         # The witness's other end vanishes with the namespace and not before:
         # it shows whether something still holds the namespace after its name is gone.
@@ -39,13 +38,19 @@ class Namespace:
     def __enter__(self):
         stack = _local.__dict__.setdefault("stack", [])
         stack.append(os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
-        os.setns(self._fd, os.CLONE_NEWNET)
+        self.enter()
         return self
 
     def __exit__(self, *_):
         previous = _local.stack.pop()
         os.setns(previous, os.CLONE_NEWNET)
         os.close(previous)
+
+    def enter(self):
+        """Enters the namespace for good: for a process that gives its privileges up."""
+        file = os.open(f"{_RUN}/{self.name}", os.O_RDONLY | os.O_CLOEXEC)
+        os.setns(file, os.CLONE_NEWNET)
+        os.close(file)
 
     def run(self, *argv, stdin=None):
         """Runs a program in the namespace; it must succeed."""
@@ -74,7 +79,6 @@ class Namespace:
         """Deletes the name, and the namespace if nothing else holds it."""
         if _all.pop(self.name, None):
             command.run("ip", "netns", "del", self.name)
-            os.close(self._fd)
 
     def gone(self):
         """Waits until the kernel has freed the namespace."""

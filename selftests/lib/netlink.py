@@ -2,7 +2,6 @@
 """Generic netlink on a bare socket: the bytes a test sends are the bytes the kernel gets."""
 
 import errno
-import os
 import socket
 import struct
 
@@ -167,15 +166,3 @@ class Socket:
             start = 20 if flags & _NLM_F_CAPPED else 4 + struct.unpack_from("=I", message, 4)[0]
         extended = dict(parse(message[start:])) if flags & _NLM_F_ACK_TLVS else {}
         raise NetlinkError(code, request, extended)
-
-
-def unshared(function):
-    """Calls a function in a forked child and returns its exit status; for what changes the whole process."""
-    pid = os.fork()
-    if pid == 0:
-        status = 70
-        try:
-            status = function() or 0
-        finally:
-            os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

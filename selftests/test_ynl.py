@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The kernel source's own netlink client drives the family, from the specification alone.
+
+    client                       server
+    198.51.100.2 eth0 ────────── eth0 198.51.100.1
+                                 192.0.2.1:80      service
+                                 10.77.0.1..3:80   three daemons
+"""
+
+import json
+import os
+
+from lib import check, command, daemon, topology
+from lib.client import Client
+from lib.runner import test
+from lib.topology import CLIENT, HOST, PROCESSES, SERVICE
+
+_HERE = os.environ.get("TCP_DISPATCH_HOME", "/opt/tcp_dispatch")
+_CLI = f"{_HERE}/ynl/pyynl/cli.py"
+_SPEC = f"{_HERE}/specs/tcp_dispatch.yaml"
+
+
+def setup():
+    for path in (_CLI, _SPEC):
+        check.true(os.path.exists(path), f"{path} is not there")
+    net = topology.pair()
+    daemon.start(*PROCESSES, namespace=net.server)
+    return net
+
+
+def _cli(net, *arguments):
+    return net.server.run("python3", _CLI, "--spec", _SPEC, "--output-json", *arguments)
+
+
+def _address(address):
+    host, port = address.rsplit(":", 1)
+    return {"ipv4": host, "port": int(port)}
+
+
+def _do(operation, **values):
+    """The arguments that make cli.py carry an operation out."""
+    return "--multi", operation, json.dumps({name.replace("_", "-"): value for name, value in values.items()})
+
+
+@test
+def it_adds_a_service_and_its_processes_and_clients_are_served(net):
+    arguments = _do("service-add", service_address=_address(SERVICE))
+    for process in PROCESSES:
+        arguments += _do("process-add", service_address=_address(SERVICE), process_address=_address(process))
+    _cli(net, *arguments)
+    with Client(net.client, SERVICE) as client:
+        check.true(client.who()[0] in PROCESSES, "no process of the service answered")
+    check.equal({process for _, process in net.control.processes(SERVICE)}, set(PROCESSES), "the processes")
+
+
+@test
+def it_dumps_services_processes_and_connections(net):
+    net.control.empty()
+    net.control.serve(SERVICE, *PROCESSES)
+    with Client(net.client, SERVICE) as client:
+        process, _ = client.who()
+        (service,) = json.loads(_cli(net, "--dump", "service-get"))
+        check.equal(service["service-address"], _address(SERVICE), "the service's address")
+        check.equal((service["processes"], service["connections"]), (3, 1), "processes and connections")
+        check.equal(service["stats"]["connections"], 1, "connections counted")
+        check.true("no-process" in service["drops"], "no drop counters")
+        processes = json.loads(
+            _cli(net, "--dump", "process-get", "--json", json.dumps({"service-address": _address(SERVICE)}))
+        )
+        check.equal([each["process-address"] for each in processes], [_address(each) for each in PROCESSES], "processes")
+        (connection,) = json.loads(_cli(net, "--dump", "connection-get"))
+        del connection["age"]
+        want = {
+            "client-address": _address(client.address),
+            "service-address": _address(SERVICE),
+            "process-address": _address(process),
+            "state": "established",
+        }
+        check.equal(connection, want, "the connection")
+
+
+@test
+def it_gets_and_sets_what_holds_for_the_namespace(net):
+    before = json.loads(_cli(net, "--do", "net-get"))
+    check.equal((before["process-prefix"], before["process-prefix-len"]), ("10.77.0.0", 16), "the prefix")
+    _cli(net, "--do", "net-set", "--json", json.dumps({"max-connections": 4321}))
+    try:
+        check.equal(net.control.net()["max-connections"], 4321, "the limit")
+    finally:
+        net.control.limit(before["max-connections"])
+
+
+@test
+def it_adds_and_deletes_a_connection_and_deletes_process_and_service(net):
+    net.control.serve(SERVICE, *PROCESSES)
+    name = {"client_address": {"ipv4": CLIENT, "port": 54000}, "service_address": _address(SERVICE)}
+    _cli(net, *_do("connection-add", **name, process_address=_address(PROCESSES[0])))
+    check.equal(len(net.control.connections(client=f"{CLIENT}:54000")), 1, "the connection's entries")
+    _cli(
+        net,
+        *_do("connection-del", **name),
+        *_do("process-del", service_address=_address(SERVICE), process_address=_address(PROCESSES[0])),
+    )
+    check.equal(net.control.connections(client=f"{CLIENT}:54000"), [], "the connection's entries after its deletion")
+    check.equal(len(net.control.processes()), 2, "processes")
+    _cli(net, "--do", "service-del", "--json", json.dumps({"service-address": _address(SERVICE)}))
+    check.equal(net.control.services(), {}, "services")
+
+
+@test
+def it_shows_the_kernels_explanation_of_a_refusal(net):
+    net.control.service_add(SERVICE)
+    arguments = ("--do", "service-add", "--json", json.dumps({"service-address": _address(SERVICE)}))
+    error = check.raises(command.CommandFailed, _cli, net, *arguments)
+    shown = error.stdout + error.stderr
+    check.true("File exists" in shown, f"the error is not named:\n{shown}")
+    check.true("service-address" in shown, f"the offending attribute is not named:\n{shown}")
+    nested = json.dumps({"service-address": {"ipv4": HOST}})
+    error = check.raises(command.CommandFailed, _cli, net, "--do", "service-add", "--json", nested)
+    check.true("Invalid argument" in error.stdout + error.stderr, f"the error is not named:\n{error}")
