@@ -29,21 +29,23 @@ pub fn clamp_mss(tcp: &mut TcpHeader, options: &mut [u8], mss: u16, state: Check
     let end = packet::data_offset(tcp)
         .saturating_sub(tcp.len())
         .min(options.len());
+    let Some(options) = options.get_mut(..end) else {
+        return false;
+    };
     let mut changed = false;
     let mut at: usize = 0;
-    while at < end {
+    loop {
         let len = match (options.get(at), options.get(at.saturating_add(1))) {
-            (Some(&END), _) => break,
             (Some(&NO_OPERATION), _) => 1,
-            (_, Some(&len)) if len >= 2 => usize::from(len),
+            (Some(&kind), Some(&len)) if kind != END && len >= 2 => usize::from(len),
             _ => break,
         };
         let next = at.saturating_add(len);
-        if next > end {
+        let Some(option) = options.get_mut(at..next) else {
             break;
-        }
+        };
         // TCP takes the last of several, so none may remain too large.
-        if let Some([MSS, MSS_LEN, high, low]) = options.get_mut(at..next) {
+        if let [MSS, MSS_LEN, high, low] = option {
             let from = [*high, *low];
             if u16::from_be_bytes(from) > mss {
                 let to = mss.to_be_bytes();

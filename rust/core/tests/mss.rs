@@ -153,11 +153,18 @@ fn an_mss_option_of_another_length_is_not_one() {
 
 #[test]
 fn what_lies_beyond_the_header_is_data_and_stays() {
-    let mut packet = syn_with(&[1, 1, 1, 1]);
-    packet.options.extend([2, 4, 0xff, 0xff]);
-    let before = packet.clone();
-    assert!(!clamp(&mut packet, 1400, ChecksumState::Filled));
-    assert_eq!(packet, before);
+    for (options, data) in [
+        ([1, 1, 1, 1], [2, 4, 0xff, 0xff]),
+        ([1, 1, 1, 2], [4, 0xff, 0xff, 0]),
+        ([1, 1, 2, 4], [0xff, 0xff, 0, 0]),
+        ([1, 2, 4, 0xff], [0xff, 0, 0, 0]),
+    ] {
+        let mut packet = syn_with(&options);
+        packet.options.extend(data);
+        let before = packet.clone();
+        assert!(!clamp(&mut packet, 1400, ChecksumState::Filled));
+        assert_eq!(packet, before);
+    }
 }
 
 #[test]
