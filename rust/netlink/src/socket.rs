@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A blocking netlink socket that sends one request and takes its answer.
+
+use crate::extack::Extack;
+use crate::{Error, KernelError};
+use netlink_packet_core::{
+    DecodeError, NetlinkBuffer, NetlinkDeserializable, NetlinkHeader, NetlinkMessage,
+    NetlinkPayload, NetlinkSerializable, Parseable, NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_CAPPED,
+    NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST,
+};
+use netlink_sys::SocketAddr;
+use std::io;
+
+/// How often a dump that was interrupted is started again.
+const DUMP_RESTARTS: usize = 4;
+/// Bytes of a netlink header.
+const HEADER: usize = 16;
+
+/// A netlink socket of one protocol, in the network namespace of the thread
+/// that opened it. Checking is strict, errors are explained.
+pub struct Socket {
+    socket: netlink_sys::Socket,
+    sequence: u32,
+}
+
+/// Messages that answered a request.
+#[derive(Debug)]
+pub struct Attempt<R> {
+    /// The messages.
+    pub messages: Vec<R>,
+    /// The kernel's tables changed meanwhile, so that parts may be missing.
+    pub interrupted: bool,
+}
+
+/// A refusal, and what is needed to resolve its attributes.
+pub(crate) struct Refusal {
+    pub(crate) errno: i32,
+    pub(crate) extack: Extack,
+    pub(crate) request: Vec<u8>,
+}
+
+/// Why a request failed, its attributes not resolved to names yet.
+pub(crate) enum Failure {
+    Refused(Refusal),
+    Other(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(refusal) => Self::Kernel(KernelError {
+                message: refusal.extack.message,
+                ..KernelError::new(refusal.errno)
+            }),
+            Failure::Other(error) => error,
+        }
+    }
+}
+
+impl Socket {
+    /// Opens a socket of a netlink protocol (`netlink_sys::protocols`).
+    pub fn open(protocol: isize) -> Result<Self, Error> {
+        let failed = |action| move |source| Error::Socket { action, source };
+        let mut socket = netlink_sys::Socket::new(protocol).map_err(failed("open"))?;
+        socket.bind_auto().map_err(failed("bind"))?;
+        socket
+            .connect(&SocketAddr::new(0, 0))
+            .map_err(failed("connect"))?;
+        socket.set_ext_ack(true).map_err(failed("configure"))?;
+        socket.set_cap_ack(true).map_err(failed("configure"))?;
+        socket
+            .set_netlink_get_strict_chk(true)
+            .map_err(failed("configure"))?;
+        Ok(Self {
+            socket,
+            sequence: 0,
+        })
+    }
+
+    /// Sends a request and returns the messages that answer it.
+    pub fn request<Q, R>(&mut self, message: Q, flags: u16) -> Result<Vec<R>, Error>
+    where
+        Q: NetlinkSerializable,
+        R: NetlinkDeserializable,
+    {
+        let attempt = self.attempt(message, flags | NLM_F_ACK)?;
+        Ok(attempt.messages)
+    }
+
+    /// Asks for all objects of a kind; starts again a few times if the kernel's
+    /// tables changed meanwhile.
+    pub fn dump<Q, R>(&mut self, message: impl Fn() -> Q) -> Result<Attempt<R>, Error>
+    where
+        Q: NetlinkSerializable,
+        R: NetlinkDeserializable,
+    {
+        Ok(self.try_dump(message)?)
+    }
+
+    /// As [`Socket::dump`], the refusal unresolved.
+    pub(crate) fn try_dump<Q, R>(&mut self, message: impl Fn() -> Q) -> Result<Attempt<R>, Failure>
+    where
+        Q: NetlinkSerializable,
+        R: NetlinkDeserializable,
+    {
+        let mut attempt = self.attempt(message(), NLM_F_DUMP)?;
+        for _ in 0..DUMP_RESTARTS {
+            if !attempt.interrupted {
+                break;
+            }
+            attempt = self.attempt(message(), NLM_F_DUMP)?;
+        }
+        Ok(attempt)
+    }
+
+    /// Sends a request once.
+    pub(crate) fn attempt<Q, R>(&mut self, message: Q, flags: u16) -> Result<Attempt<R>, Failure>
+    where
+        Q: NetlinkSerializable,
+        R: NetlinkDeserializable,
+    {
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut header = NetlinkHeader::default();
+        header.flags = NLM_F_REQUEST | flags;
+        header.sequence_number = self.sequence;
+        let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(message));
+        message.finalize();
+        let mut request = vec![0; message.buffer_len()];
+        message.serialize(&mut request);
+
+        let failed = |action| move |source| Error::Socket { action, source };
+        retry(|| self.socket.send(&request, 0)).map_err(failed("send to"))?;
+        let mut answer = Answer::new(self.sequence);
+        loop {
+            let (datagram, sender) = match retry(|| self.socket.recv_from_full()) {
+                Err(error) if error.raw_os_error() == Some(nix::errno::Errno::ENOBUFS as i32) => {
+                    return Err(Error::Overrun.into());
+                }
+                other => other.map_err(failed("receive from"))?,
+            };
+            // Any process may send to a netlink socket: only the kernel is 0.
+            if sender.port_number() != 0 {
+                continue;
+            }
+            match answer.take(&datagram) {
+                Ok(true) => break,
+                Ok(false) => {}
+                Err(Interrupt::Refused { errno, extack }) => {
+                    return Err(Failure::Refused(Refusal {
+                        errno,
+                        extack,
+                        request,
+                    }));
+                }
+                Err(Interrupt::Overrun) => return Err(Error::Overrun.into()),
+                Err(Interrupt::Malformed(error)) => {
+                    return Err(Error::Decode(error.to_string()).into());
+                }
+            }
+        }
+        Ok(Attempt {
+            messages: answer.messages,
+            interrupted: answer.interrupted,
+        })
+    }
+}
+
+/// Repeats a system call that a signal interrupted.
+fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
+/// An answer, as far as it has come.
+struct Answer<R> {
+    sequence: u32,
+    messages: Vec<R>,
+    interrupted: bool,
+}
+
+/// Why an answer ends before its end.
+#[derive(Debug)]
+enum Interrupt {
+    Refused { errno: i32, extack: Extack },
+    Overrun,
+    Malformed(DecodeError),
+}
+
+impl From<DecodeError> for Interrupt {
+    fn from(error: DecodeError) -> Self {
+        Self::Malformed(error)
+    }
+}
+
+impl<R: NetlinkDeserializable> Answer<R> {
+    fn new(sequence: u32) -> Self {
+        Self {
+            sequence,
+            messages: Vec::new(),
+            interrupted: false,
+        }
+    }
+
+    /// Takes the messages of a datagram; true when the answer is complete.
+    fn take(&mut self, mut datagram: &[u8]) -> Result<bool, Interrupt> {
+        while datagram.len() >= HEADER {
+            let length = NetlinkBuffer::new_checked(datagram)?.length() as usize;
+            let (message, rest) = datagram.split_at(length);
+            datagram = rest
+                .get(length.next_multiple_of(4) - length..)
+                .unwrap_or(&[]);
+            if self.take_message(message)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Takes one message; true when it is the answer's last.
+    fn take_message(&mut self, message: &[u8]) -> Result<bool, Interrupt> {
+        let header = NetlinkHeader::parse(&NetlinkBuffer::new_checked(message)?)?;
+        if header.sequence_number != self.sequence {
+            // The rest of an answer that was given up.
+            return Ok(false);
+        }
+        self.interrupted |= header.flags & NLM_F_DUMP_INTR != 0;
+        match NetlinkMessage::<R>::deserialize(message)?.payload {
+            NetlinkPayload::Error(error) => {
+                // Behind the number stands the request's header, and unless
+                // the answer is capped its body, before the explanation.
+                let mut skip = HEADER;
+                if header.flags & NLM_F_CAPPED == 0 {
+                    let quoted = NetlinkBuffer::new(&error.header);
+                    if error.header.len() >= HEADER {
+                        skip = (quoted.length() as usize).next_multiple_of(4);
+                    }
+                }
+                let explanation = error.header.get(skip..);
+                refuse(error.raw_code(), header.flags, explanation).map(|()| true)
+            }
+            NetlinkPayload::Done(done) => {
+                refuse(done.code, header.flags, Some(&done.extended_ack)).map(|()| true)
+            }
+            NetlinkPayload::Overrun(_) => Err(Interrupt::Overrun),
+            NetlinkPayload::InnerMessage(message) => {
+                self.messages.push(message);
+                Ok(false)
+            }
+            _ => Ok(false),
+        }
+    }
+}
+
+/// An error, unless the number is none.
+fn refuse(code: i32, flags: u16, explanation: Option<&[u8]>) -> Result<(), Interrupt> {
+    // Dumps end with their length in place of an error number.
+    if code >= 0 {
+        return Ok(());
+    }
+    let extack = explanation
+        .filter(|_| flags & NLM_F_ACK_TLVS != 0)
+        .map(Extack::decode)
+        .unwrap_or_default();
+    Err(Interrupt::Refused {
+        errno: code.saturating_neg(),
+        extack,
+    })
+}
