@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Routes.
+
+use super::Rtnetlink;
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
+};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use nix::errno::Errno;
+use tcp_dispatch_netlink::{Error, Prefix};
+
+/// Number of the table that local addresses are in.
+pub const TABLE_LOCAL: u32 = 255;
+
+/// What a route does with a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouteKind {
+    /// Its destination is an address of this computer.
+    Local,
+    /// It leaves by the route's device.
+    Device,
+}
+
+/// A route, as far as the tool cares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The table that it is in.
+    pub table: u32,
+    /// The destinations that it is for; none for a default route.
+    pub destination: Option<Prefix>,
+    /// What it does.
+    pub kind: RouteKind,
+    /// Number of its device.
+    pub device: u32,
+    /// Who made it.
+    pub protocol: RouteProtocol,
+}
+
+impl Route {
+    fn message(&self) -> RouteMessage {
+        let mut message = RouteMessage::default();
+        let (kind, scope) = match self.kind {
+            RouteKind::Local => (RouteType::Local, RouteScope::Host),
+            RouteKind::Device => (RouteType::Unicast, RouteScope::Link),
+        };
+        message.header = RouteHeader {
+            address_family: AddressFamily::Inet,
+            destination_prefix_length: self.destination.map_or(0, |prefix| prefix.len()),
+            table: u8::try_from(self.table).unwrap_or(RouteHeader::RT_TABLE_UNSPEC),
+            protocol: self.protocol,
+            scope,
+            kind,
+            ..RouteHeader::default()
+        };
+        let destination = self.destination.map(|prefix| {
+            let first = RouteAddress::Inet(prefix.address());
+            RouteAttribute::Destination(first)
+        });
+        message.attributes.extend(destination);
+        message.attributes.push(RouteAttribute::Table(self.table));
+        message.attributes.push(RouteAttribute::Oif(self.device));
+        message
+    }
+}
+
+impl Rtnetlink {
+    /// The local and device routes of a table, or those of all tables that
+    /// `protocol` made.
+    pub fn routes(
+        &mut self,
+        table: Option<u32>,
+        protocol: Option<RouteProtocol>,
+    ) -> Result<Vec<Route>, Error> {
+        let mut message = RouteMessage::default();
+        message.header.address_family = AddressFamily::Inet;
+        message.header.protocol = protocol.unwrap_or_default();
+        message.attributes.extend(table.map(RouteAttribute::Table));
+        let answer = match self.dump(RouteNetlinkMessage::GetRoute(message)) {
+            // A table without routes does not exist.
+            Err(error) if error.errno() == Some(Errno::ENOENT as i32) => return Ok(Vec::new()),
+            answer => answer?,
+        };
+        let routes = answer.into_iter().filter_map(|message| match message {
+            RouteNetlinkMessage::NewRoute(message) => read(message),
+            _ => None,
+        });
+        // Kernels before 5.0 do not filter.
+        Ok(routes
+            .filter(|route| table.is_none_or(|table| route.table == table))
+            .filter(|route| protocol.is_none_or(|protocol| route.protocol == protocol))
+            .collect())
+    }
+
+    /// Adds a route.
+    pub fn add_route(&mut self, route: &Route) -> Result<(), Error> {
+        let request = RouteNetlinkMessage::NewRoute(route.message());
+        self.request(request, NLM_F_CREATE | NLM_F_EXCL).map(|_| ())
+    }
+
+    /// Deletes a route.
+    pub fn del_route(&mut self, route: &Route) -> Result<(), Error> {
+        self.request(RouteNetlinkMessage::DelRoute(route.message()), 0)
+            .map(|_| ())
+    }
+}
+
+fn read(message: RouteMessage) -> Option<Route> {
+    let kind = match message.header.kind {
+        RouteType::Local => RouteKind::Local,
+        RouteType::Unicast => RouteKind::Device,
+        _ => return None,
+    };
+    let mut table = u32::from(message.header.table);
+    let mut destination = None;
+    let mut device = None;
+    for attribute in message.attributes {
+        match attribute {
+            RouteAttribute::Table(number) => table = number,
+            RouteAttribute::Oif(index) => device = Some(index),
+            RouteAttribute::Destination(RouteAddress::Inet(first)) => {
+                destination = Prefix::new(first, message.header.destination_prefix_length).ok();
+            }
+            _ => {}
+        }
+    }
+    Some(Route {
+        table,
+        destination,
+        kind,
+        device: device?,
+        protocol: message.header.protocol,
+    })
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The steps of `dispatchctl up`, each of which can be undone.
+
+use crate::failure::{Context, Failure};
+use crate::plumbing::{local_route, port_route, rule, Device, Devices, Found, PORT_MTU};
+use crate::rtnetlink::{Link, LinkChange, Route, Rtnetlink, Rule};
+use nix::errno::Errno;
+use tcp_dispatch_netlink::Prefix;
+
+/// Something that was made, and is taken away if a later step fails.
+enum Made {
+    Link(&'static str, u32),
+    Route(Route),
+    Rule(Rule),
+}
+
+/// Steps under way.
+pub struct Steps<'a> {
+    route: &'a mut Rtnetlink,
+    devices: &'a Devices,
+    made: Vec<Made>,
+}
+
+impl<'a> Steps<'a> {
+    /// No step yet.
+    pub fn new(route: &'a mut Rtnetlink, devices: &'a Devices) -> Self {
+        Self {
+            route,
+            devices,
+            made: Vec::new(),
+        }
+    }
+
+    /// Whether everything was there already.
+    pub fn made_nothing(&self) -> bool {
+        self.made.is_empty()
+    }
+
+    /// Makes what is missing.
+    pub fn all(&mut self, range: Prefix, table: u32, found: &Found) -> Result<(), Failure> {
+        let loopback = self.loopback(found)?;
+        let Devices { master, port } = *self.devices;
+        let master = self.device(&master, found.master.as_ref(), LinkChange::default())?;
+        let change = LinkChange {
+            master: Some(master),
+            mtu: Some(PORT_MTU),
+            up: false,
+        };
+        let port_index = self.device(&port, found.port.as_ref(), change)?;
+
+        self.add_route(local_route(range, loopback), found, || {
+            format!("add the route `local {range} dev lo`")
+        })?;
+        self.add_route(port_route(table, port_index), found, || {
+            format!("add the route `default dev {} table {table}`", port.name)
+        })?;
+        if found.table(range).is_none() {
+            let rule = rule(range, table);
+            self.route
+                .add_rule(&rule)
+                .doing(|| format!("add the rule `from {range} lookup {table}`"))?;
+            self.made.push(Made::Rule(rule));
+        }
+        Ok(())
+    }
+
+    /// Sets the loopback device up: neither process addresses nor clients on
+    /// the same computer work without. It stays up: others use it, too.
+    fn loopback(&mut self, found: &Found) -> Result<u32, Failure> {
+        let Some(lo) = &found.loopback else {
+            return Err(Failure::new(
+                "set device lo up",
+                "the namespace has no such device",
+            ));
+        };
+        if !lo.up {
+            self.set_up("lo", lo.index)?;
+        }
+        Ok(lo.index)
+    }
+
+    /// Makes a device, or mends the one that is there.
+    fn device(
+        &mut self,
+        device: &Device,
+        found: Option<&Link>,
+        change: LinkChange,
+    ) -> Result<u32, Failure> {
+        let Device { name, kind } = *device;
+        if let Some(link) = found {
+            if link.kind.as_deref() != Some(kind) {
+                return Err(Failure::new(
+                    format!("use device {name}"),
+                    format!(
+                        "it is of kind {}, not {kind}",
+                        link.kind.as_deref().unwrap_or("none")
+                    ),
+                )
+                .next(format!("give it another name: `ip link set {name} name …`")));
+            }
+            let wrong = change.master.is_some() && link.master != change.master
+                || change.mtu.is_some_and(|mtu| link.mtu != mtu);
+            if wrong {
+                self.route
+                    .set_link(link.index, change)
+                    .doing(|| format!("change device {name}"))?;
+            }
+            if !link.up {
+                self.set_up(name, link.index)?;
+            }
+            return Ok(link.index);
+        }
+        self.route.add_link(name, kind, change).doing_or(
+            || format!("create device {name} of kind {kind}"),
+            |errno| {
+                (errno == Errno::EOPNOTSUPP)
+                    .then(|| format!("the module {kind} is not loaded: `modprobe {kind}`"))
+            },
+        )?;
+        let link = self
+            .route
+            .link(name)
+            .doing(|| format!("find device {name}"))?
+            .ok_or_else(|| Failure::new(format!("find device {name}"), "it was just created"))?;
+        self.made.push(Made::Link(name, link.index));
+        if change.master.is_some() && link.master != change.master {
+            return Err(Failure::new(
+                format!("enslave device {name}"),
+                "the kernel created it without its master",
+            ));
+        }
+        // Set up only now: a port is not to be used before it has its master.
+        self.set_up(name, link.index)?;
+        Ok(link.index)
+    }
+
+    fn set_up(&mut self, name: &str, index: u32) -> Result<(), Failure> {
+        let change = LinkChange {
+            up: true,
+            ..LinkChange::default()
+        };
+        self.route
+            .set_link(index, change)
+            .doing(|| format!("set device {name} up"))
+    }
+
+    fn add_route(
+        &mut self,
+        route: Route,
+        found: &Found,
+        doing: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
+        if !found.has_route(&route) {
+            self.route.add_route(&route).doing(doing)?;
+            self.made.push(Made::Route(route));
+        }
+        Ok(())
+    }
+
+    /// Takes away what was made, the latest first.
+    pub fn undo(&mut self) {
+        while let Some(made) = self.made.pop() {
+            let (what, done) = match &made {
+                Made::Link(name, index) => (format!("device {name}"), self.route.del_link(*index)),
+                Made::Route(route) => (
+                    format!("a route of table {}", route.table),
+                    self.route.del_route(route),
+                ),
+                Made::Rule(rule) => (
+                    format!("the rule `from {}`", rule.source),
+                    self.route.del_rule(rule),
+                ),
+            };
+            if let Err(error) = done {
+                eprintln!("dispatchctl: cannot take {what} away again: {error}");
+            }
+        }
+    }
+}
