@@ -71,6 +71,18 @@ pub fn tuple(ip: &Ipv4Header, tcp: &TcpHeader) -> Tuple {
     }
 }
 
+/// The address that the packet comes from.
+#[inline]
+pub fn source(ip: &Ipv4Header) -> [u8; 4] {
+    SOURCE_IP.get(ip)
+}
+
+/// The address that the packet goes to.
+#[inline]
+pub fn destination(ip: &Ipv4Header) -> [u8; 4] {
+    DESTINATION_IP.get(ip)
+}
+
 /// The segment's control bits.
 #[inline]
 pub fn flags(tcp: &TcpHeader) -> TcpFlags {

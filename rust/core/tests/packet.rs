@@ -7,8 +7,8 @@ mod support;
 use proptest::prelude::*;
 use support::{address, packet, same_sum, Packet};
 use tcp_dispatch_core::packet::{
-    data_offset, flags, has_tcp_header, ip_header_len, protocol, quoted_tuple, rewrite_destination,
-    rewrite_quoted_source, rewrite_source, total_len, tuple, TcpFlags,
+    data_offset, destination, flags, has_tcp_header, ip_header_len, protocol, quoted_tuple,
+    rewrite_destination, rewrite_quoted_source, rewrite_source, source, total_len, tuple, TcpFlags,
 };
 use tcp_dispatch_core::{ChecksumState, SocketAddress, Tuple};
 
@@ -68,6 +68,8 @@ fn the_fields_of_a_syn_are_read() {
     let client = SocketAddress::new([10, 0, 2, 15], 54321);
     let service = SocketAddress::new([192, 0, 2, 1], 80);
     assert_eq!(tuple(&ip, &tcp), Tuple::new(client, service));
+    assert_eq!(source(&ip), client.ip);
+    assert_eq!(destination(&ip), service.ip);
     assert_eq!(
         (ip_header_len(&ip), total_len(&ip), protocol(&ip)),
         (20, 44, 6)
