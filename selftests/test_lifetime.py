@@ -3,7 +3,7 @@
 
     client                       server
     198.51.100.2 eth0 ────────── eth0 198.51.100.1
-                                 192.0.2.1:80      service, and 192.0.2.2:80 of the idle connection
+                                 192.0.2.1:80      service, others on 192.0.2.2
                                  10.77.0.1:80      daemon
                                  10.77.0.9:80      nobody listens
 """
@@ -19,6 +19,7 @@ from lib.topology import CLIENT, PROCESSES, SERVICE
 _SWEEPS = 10
 _IDLE = f"{topology.OTHER_HOST}:80"
 _CLOSED = "10.77.0.9:80"
+_REFUSING = f"{topology.OTHER_HOST}:81"
 
 
 @dataclasses.dataclass
@@ -33,6 +34,9 @@ def setup():
     pair = topology.pair()
     daemon.start(PROCESSES[0], namespace=pair.server)
     pair.control.serve(_IDLE, PROCESSES[0])
+    # The process may have answered by a SYN cookie, for all that the layer knows: takes long.
+    pair.control.serve(_REFUSING, _CLOSED)
+    refused(pair.client, _REFUSING)
     # Opened first and asked last: it idles through all sweeps of this file.
     return Net(pair, pair.control, pair.client, Client(pair.client, _IDLE))
 
@@ -81,20 +85,14 @@ def an_entry_ends_after_a_reset(net):
 
 
 @test
-def an_entry_of_a_process_that_refused_ends(net):
-    net.control.serve(SERVICE, _CLOSED)
-    refused(net.client, SERVICE)
-    wait.until(lambda: not net.control.connections(SERVICE), "the entry ends", 120 * wait.SCALE)
-
-
-@test
 def an_entry_outlives_the_close_of_the_daemon_until_TIME_WAIT_is_over(net):
     net.control.serve(SERVICE, PROCESSES[0])
     client = Client(net.client, SERVICE)
     client.who()
     client.send("close")
     client.ended()
-    check.equal(_state(net, client), "fin-wait2", "the entry's state while only the daemon has closed")
+    closed = ("fin-wait1", "fin-wait2", "time-wait")  # the kernel keeps a closed socket as one in TIME_WAIT
+    check.true(_state(net, client) in closed, "no entry while only the daemon has closed")
     client.close()
     wait.until(lambda: _state(net, client) == "time-wait", "the daemon's socket gets to TIME_WAIT")
     wait.throughout(lambda: _state(net, client) == "time-wait", "the entry in TIME_WAIT", _SWEEPS)
@@ -147,4 +145,5 @@ def an_idle_connection_keeps_its_entry_and_still_answers(net):
 def the_table_is_empty_once_all_connections_have_ended(net):
     net.idle.socket.shutdown(2)
     wait.until(lambda: not net.control.connections(client=net.idle.address), "the idle connection's entry ends")
+    # That of the process that refused, too.
     wait.until(lambda: net.control.net()["connections"] == 0, "the table is empty", 120 * wait.SCALE)

@@ -91,7 +91,7 @@ def the_module_can_go_and_come_under_dispatched_traffic(net):
     def load():
         while not stop.is_set():
             try:
-                with Client(net.client, SERVICE, timeout=1) as client:
+                with Client(net.client, SERVICE, timeout=3 * wait.SCALE) as client:
                     client.who()
                     client.download(300_000)
                     served.append(client.address)
