@@ -11,13 +11,12 @@ pub mod progress;
 pub mod source;
 pub mod step;
 
-use std::fs::{self, File};
+use std::fs;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Instant;
 
-use anyhow::{anyhow, Context, Result};
-use rustix::fs::FlockOperation;
+use anyhow::{anyhow, Result};
 
 pub use mirror::{mirror, sources};
 
@@ -111,10 +110,6 @@ fn make(last: &[&Step]) -> Result<()> {
     let (started, progress) = (Instant::now(), Progress::new());
     let missing = || steps.iter().filter(|step| !step.is_done());
     check::all(&progress, missing().map(|step| step.size).sum())?;
-    let _lock = lock(&progress)?;
-    if missing().next().is_none() {
-        return Ok(());
-    }
     progress.note(&format!(
         "Setting up in {}; it is made once and kept:",
         paths::cache().display()
@@ -152,18 +147,4 @@ fn both(
             .unwrap_or_else(|_| Err(anyhow!("a thread of set-up panicked")));
         first.and(second)
     })
-}
-
-/// Keeps other set-ups out of the cache as long as the file is open.
-fn lock(progress: &Progress) -> Result<File> {
-    let path = paths::cache().join("lock");
-    let file = File::create(&path).with_context(|| format!("can't write {}", path.display()))?;
-    if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-        progress.note(&format!(
-            "Waiting for another set-up in {} to end.",
-            paths::cache().display()
-        ));
-        rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
-    }
-    Ok(file)
 }

@@ -2,12 +2,13 @@
 
 //! Steps of set-up, and the stamps that tell which are done.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
 
 use anyhow::{ensure, Context, Result};
+use rustix::fs::{flock, FlockOperation};
 
 use super::progress::{Progress, Task};
 use crate::paths;
@@ -44,6 +45,11 @@ impl Step {
         if self.is_done() {
             return Ok(());
         }
+        let _lock = self.lock(progress)?;
+        // Whoever had the lock may have made it.
+        if self.is_done() {
+            return Ok(());
+        }
         let stamp = stamp(self.name);
         if stamp.exists() {
             fs::remove_file(&stamp)?;
@@ -56,6 +62,22 @@ impl Step {
         write_whole(&stamp, &format!("{}{MADE}{now}\n", (self.inputs)()?))?;
         task.done();
         Ok(())
+    }
+
+    /// Keeps other set-ups from making the same thing as long as the file is open.
+    fn lock(&self, progress: &Progress) -> Result<File> {
+        let path = stamp(self.name).with_extension("lock");
+        fs::create_dir_all(path.parent().expect("it was joined"))?;
+        let file =
+            File::create(&path).with_context(|| format!("can't write {}", path.display()))?;
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            progress.note(&format!(
+                "{}: waiting for another set-up that makes it",
+                self.name
+            ));
+            flock(&file, FlockOperation::LockExclusive)?;
+        }
+        Ok(file)
     }
 }
 
