@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0
+/* See helpers.h. */
+
+#include <linux/netdevice.h>
+#include <linux/ip.h>
+#include <linux/percpu.h>
+#include <linux/rtnetlink.h>
+#include <net/dst.h>
+#include <net/ip.h>
+#include <net/net_namespace.h>
+#include <net/netns/generic.h>
+#include <net/sock.h>
+
+#include "../generated/netlink.h"
+#include "helpers.h"
+
+/* sk_buff */
+
+bool tcp_dispatch_pskb_may_pull(struct sk_buff *skb, unsigned int len)
+{
+	return pskb_may_pull(skb, len);
+}
+
+struct sk_buff *tcp_dispatch_alloc_skb(unsigned int size)
+{
+	return alloc_skb(size, GFP_ATOMIC);
+}
+
+void tcp_dispatch_skb_reserve(struct sk_buff *skb, int len)
+{
+	skb_reserve(skb, len);
+}
+
+void tcp_dispatch_skb_reset_network_header(struct sk_buff *skb)
+{
+	skb_reset_network_header(skb);
+}
+
+void tcp_dispatch_skb_set_transport_header(struct sk_buff *skb, int offset)
+{
+	skb_set_transport_header(skb, offset);
+}
+
+void tcp_dispatch_skb_dst_set(struct sk_buff *skb, struct dst_entry *dst)
+{
+	skb_dst_set(skb, dst);
+}
+
+void tcp_dispatch_skb_dst_drop(struct sk_buff *skb)
+{
+	skb_dst_drop(skb);
+}
+
+void tcp_dispatch_kfree_skb(struct sk_buff *skb, bool no_memory)
+{
+	kfree_skb_reason(skb, no_memory ? SKB_DROP_REASON_NOMEM :
+					  SKB_DROP_REASON_NOT_SPECIFIED);
+}
+
+int tcp_dispatch_ll_max_header(void)
+{
+	return LL_MAX_HEADER;
+}
+
+bool tcp_dispatch_tcp_checksum_is_right(struct sk_buff *skb)
+{
+	return !skb_checksum_validate(skb, IPPROTO_TCP, inet_compute_pseudo);
+}
+
+/* dst and routes */
+
+void tcp_dispatch_dst_hold(struct dst_entry *dst)
+{
+	dst_hold(dst);
+}
+
+bool tcp_dispatch_dst_hold_safe(struct dst_entry *dst)
+{
+	return dst_hold_safe(dst);
+}
+
+struct dst_entry *tcp_dispatch_dst_check(struct dst_entry *dst, u32 cookie)
+{
+	return dst_check(dst, cookie);
+}
+
+u32 tcp_dispatch_dst_mtu(const struct dst_entry *dst)
+{
+	return dst_mtu(dst);
+}
+
+u32 tcp_dispatch_sk_mark(const struct sock *sk)
+{
+	return READ_ONCE(sk->sk_mark);
+}
+
+/* net_protocol */
+
+const struct net_protocol *tcp_dispatch_inet_protos_tcp(void)
+{
+	return rcu_access_pointer(inet_protos[IPPROTO_TCP]);
+}
+
+bool tcp_dispatch_inet_protos_cmpxchg(const struct net_protocol *from,
+				      const struct net_protocol *to)
+{
+	const struct net_protocol **slot =
+		(const struct net_protocol **)&inet_protos[IPPROTO_TCP];
+
+	/* A full barrier, as publication by rcu_assign_pointer() needs at least. */
+	return cmpxchg(slot, from, to) == from;
+}
+
+/* per-CPU data */
+
+u64 __percpu *tcp_dispatch_alloc_percpu_u64(unsigned int n, bool atomic)
+{
+	return __alloc_percpu_gfp(n * sizeof(u64), sizeof(u64),
+				  atomic ? GFP_ATOMIC : GFP_KERNEL);
+}
+
+void tcp_dispatch_this_cpu_add(u64 __percpu *counters, unsigned int i, u64 n)
+{
+	this_cpu_add(counters[i], n);
+}
+
+u64 tcp_dispatch_percpu_sum(u64 __percpu *counters, unsigned int i)
+{
+	u64 sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(per_cpu_ptr(counters, cpu)[i]);
+	return sum;
+}
+
+/* net_device */
+
+void tcp_dispatch_netdev_set_virtual(struct net_device *dev)
+{
+	dev->lltx = true;
+	dev->netns_immutable = true;
+	dev->pcpu_stat_type = NETDEV_PCPU_STAT_DSTATS;
+	dev->priv_flags |= IFF_NO_QUEUE | IFF_NO_RX_HANDLER;
+}
+
+void tcp_dispatch_netdev_set_l3_slave(struct net_device *dev, bool slave)
+{
+	if (slave)
+		dev->priv_flags |= IFF_L3MDEV_SLAVE;
+	else
+		dev->priv_flags &= ~IFF_L3MDEV_SLAVE;
+}
+
+bool tcp_dispatch_netif_is_l3_slave(const struct net_device *dev)
+{
+	return netif_is_l3_slave(dev);
+}
+
+struct net_device *tcp_dispatch_netdev_first_lower(struct net_device *dev)
+{
+	struct net_device *lower;
+	struct list_head *iter;
+
+	netdev_for_each_lower_dev(dev, lower, iter)
+		return lower;
+	return NULL;
+}
+
+void tcp_dispatch_netdev_tx_dropped(struct net_device *dev)
+{
+	dev_dstats_tx_dropped(dev);
+}
+
+/* sockets */
+
+int tcp_dispatch_sk_state(const struct sock *sk)
+{
+	return inet_sk_state_load(sk);
+}
+
+/* netlink */
+
+int tcp_dispatch_nla_parse_socket_address(struct nlattr *tb[],
+					  const struct nlattr *nla,
+					  struct netlink_ext_ack *extack)
+{
+	return nla_parse_nested(tb, TCP_DISPATCH_A_SOCKET_ADDRESS_MAX, nla,
+				tcp_dispatch_socket_address_nl_policy, extack);
+}
+
+u32 tcp_dispatch_netlink_portid(const struct netlink_callback *cb)
+{
+	return NETLINK_CB(cb->skb).portid;
+}
+
+struct nlattr *tcp_dispatch_nla_nest_start(struct sk_buff *skb, int attrtype)
+{
+	return nla_nest_start(skb, attrtype);
+}
+
+void tcp_dispatch_nla_nest_end(struct sk_buff *skb, struct nlattr *start)
+{
+	nla_nest_end(skb, start);
+}
+
+/* The family is data that the specification determines; its initialiser is C. */
+static struct genl_family tcp_dispatch_family __ro_after_init = {
+	.name		= TCP_DISPATCH_FAMILY_NAME,
+	.version	= TCP_DISPATCH_FAMILY_VERSION,
+	.netnsok	= true,
+	.parallel_ops	= true,
+	.module		= THIS_MODULE,
+	.split_ops	= tcp_dispatch_nl_ops,
+	.n_split_ops	= ARRAY_SIZE(tcp_dispatch_nl_ops),
+};
+
+void *tcp_dispatch_genlmsg_put(struct sk_buff *skb, u32 portid, u32 seq,
+			       int flags, u8 cmd)
+{
+	return genlmsg_put(skb, portid, seq, &tcp_dispatch_family, flags, cmd);
+}
+
+void *tcp_dispatch_genlmsg_iput(struct sk_buff *skb, const struct genl_info *info)
+{
+	return genlmsg_iput(skb, info);
+}
+
+void tcp_dispatch_genlmsg_end(struct sk_buff *skb, void *hdr)
+{
+	genlmsg_end(skb, hdr);
+}
+
+void tcp_dispatch_genlmsg_cancel(struct sk_buff *skb, void *hdr)
+{
+	genlmsg_cancel(skb, hdr);
+}
+
+struct sk_buff *tcp_dispatch_genlmsg_new(void)
+{
+	return genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
+}
+
+int tcp_dispatch_genlmsg_reply(struct sk_buff *skb, struct genl_info *info)
+{
+	return genlmsg_reply(skb, info);
+}
+
+void tcp_dispatch_nlmsg_free(struct sk_buff *skb)
+{
+	nlmsg_free(skb);
+}
+
+struct net *tcp_dispatch_genl_info_net(const struct genl_info *info)
+{
+	return genl_info_net(info);
+}
+
+struct net *tcp_dispatch_dump_net(const struct netlink_callback *cb)
+{
+	return sock_net(cb->skb->sk);
+}
+
+const struct genl_info *tcp_dispatch_genl_info_dump(struct netlink_callback *cb)
+{
+	return genl_info_dump(cb);
+}
+
+void tcp_dispatch_genl_dump_check_consistent(struct netlink_callback *cb, void *hdr)
+{
+	genl_dump_check_consistent(cb, hdr);
+}
+
+int tcp_dispatch_genl_register(void)
+{
+	return genl_register_family(&tcp_dispatch_family);
+}
+
+void tcp_dispatch_genl_unregister(void)
+{
+	genl_unregister_family(&tcp_dispatch_family);
+}
+
+/* delayed work */
+
+void tcp_dispatch_init_delayed_work(struct delayed_work *work, work_func_t func)
+{
+	INIT_DELAYED_WORK(work, func);
+}
+
+void tcp_dispatch_schedule_delayed_work(struct delayed_work *work,
+					unsigned long delay)
+{
+	queue_delayed_work(system_dfl_wq, work, delay);
+}
+
+void tcp_dispatch_cond_resched(void)
+{
+	cond_resched();
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The kernel's static inline functions and macros that Rust can't call, each as
+ * a function. Nothing else belongs here.
+ */
+#ifndef _TCP_DISPATCH_HELPERS_H
+#define _TCP_DISPATCH_HELPERS_H
+
+#include <linux/rhashtable.h>
+#include <linux/skbuff.h>
+#include <linux/workqueue.h>
+#include <net/genetlink.h>
+#include <net/protocol.h>
+#include <net/route.h>
+
+/* sk_buff */
+bool tcp_dispatch_pskb_may_pull(struct sk_buff *skb, unsigned int len);
+struct sk_buff *tcp_dispatch_alloc_skb(unsigned int size);
+void tcp_dispatch_skb_reserve(struct sk_buff *skb, int len);
+void tcp_dispatch_skb_reset_network_header(struct sk_buff *skb);
+void tcp_dispatch_skb_set_transport_header(struct sk_buff *skb, int offset);
+void tcp_dispatch_skb_dst_set(struct sk_buff *skb, struct dst_entry *dst);
+void tcp_dispatch_skb_dst_drop(struct sk_buff *skb);
+void tcp_dispatch_kfree_skb(struct sk_buff *skb, bool no_memory);
+int tcp_dispatch_ll_max_header(void);
+bool tcp_dispatch_tcp_checksum_is_right(struct sk_buff *skb);
+
+/* dst and routes */
+void tcp_dispatch_dst_hold(struct dst_entry *dst);
+bool tcp_dispatch_dst_hold_safe(struct dst_entry *dst);
+struct dst_entry *tcp_dispatch_dst_check(struct dst_entry *dst, u32 cookie);
+u32 tcp_dispatch_dst_mtu(const struct dst_entry *dst);
+u32 tcp_dispatch_sk_mark(const struct sock *sk);
+
+/* net_protocol */
+const struct net_protocol *tcp_dispatch_inet_protos_tcp(void);
+bool tcp_dispatch_inet_protos_cmpxchg(const struct net_protocol *from,
+				      const struct net_protocol *to);
+
+/* per-CPU data: an array of u64 */
+u64 __percpu *tcp_dispatch_alloc_percpu_u64(unsigned int n, bool atomic);
+void tcp_dispatch_this_cpu_add(u64 __percpu *counters, unsigned int i, u64 n);
+u64 tcp_dispatch_percpu_sum(u64 __percpu *counters, unsigned int i);
+
+/* net_device: bit fields, and what goes with them */
+void tcp_dispatch_netdev_set_virtual(struct net_device *dev);
+void tcp_dispatch_netdev_set_l3_slave(struct net_device *dev, bool slave);
+bool tcp_dispatch_netif_is_l3_slave(const struct net_device *dev);
+struct net_device *tcp_dispatch_netdev_first_lower(struct net_device *dev);
+void tcp_dispatch_netdev_tx_dropped(struct net_device *dev);
+
+/* sockets */
+int tcp_dispatch_sk_state(const struct sock *sk);
+
+/* netlink */
+int tcp_dispatch_nla_parse_socket_address(struct nlattr *tb[],
+					  const struct nlattr *nla,
+					  struct netlink_ext_ack *extack);
+u32 tcp_dispatch_netlink_portid(const struct netlink_callback *cb);
+struct nlattr *tcp_dispatch_nla_nest_start(struct sk_buff *skb, int attrtype);
+void tcp_dispatch_nla_nest_end(struct sk_buff *skb, struct nlattr *start);
+void *tcp_dispatch_genlmsg_put(struct sk_buff *skb, u32 portid, u32 seq,
+			       int flags, u8 cmd);
+void *tcp_dispatch_genlmsg_iput(struct sk_buff *skb, const struct genl_info *info);
+void tcp_dispatch_genlmsg_end(struct sk_buff *skb, void *hdr);
+void tcp_dispatch_genlmsg_cancel(struct sk_buff *skb, void *hdr);
+struct sk_buff *tcp_dispatch_genlmsg_new(void);
+int tcp_dispatch_genlmsg_reply(struct sk_buff *skb, struct genl_info *info);
+void tcp_dispatch_nlmsg_free(struct sk_buff *skb);
+struct net *tcp_dispatch_genl_info_net(const struct genl_info *info);
+struct net *tcp_dispatch_dump_net(const struct netlink_callback *cb);
+const struct genl_info *tcp_dispatch_genl_info_dump(struct netlink_callback *cb);
+void tcp_dispatch_genl_dump_check_consistent(struct netlink_callback *cb, void *hdr);
+int tcp_dispatch_genl_register(void);
+void tcp_dispatch_genl_unregister(void);
+
+/* delayed work */
+void tcp_dispatch_init_delayed_work(struct delayed_work *work, work_func_t func);
+void tcp_dispatch_schedule_delayed_work(struct delayed_work *work,
+					unsigned long delay);
+void tcp_dispatch_cond_resched(void);
+
+/*
+ * The three hash tables. A table's parameters must be constant where its
+ * functions are inlined, so each gets functions of its own.
+ */
+#define TCP_DISPATCH_TABLE_FUNCTIONS(name)					\
+int tcp_dispatch_##name##_init(struct rhashtable *table);			\
+struct rhash_head *tcp_dispatch_##name##_lookup(struct rhashtable *table,	\
+						const void *key);		\
+int tcp_dispatch_##name##_insert(struct rhashtable *table,			\
+				 struct rhash_head *node);			\
+int tcp_dispatch_##name##_remove(struct rhashtable *table,			\
+				 struct rhash_head *node);
+
+TCP_DISPATCH_TABLE_FUNCTIONS(services)
+TCP_DISPATCH_TABLE_FUNCTIONS(connections_by_client)
+TCP_DISPATCH_TABLE_FUNCTIONS(connections_by_process)
+
+#endif

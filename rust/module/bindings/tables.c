@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The hash tables' parameters and the inline functions of linux/rhashtable.h
+ * that depend on them. The tables themselves belong to Rust, see
+ * wrappers/rhashtable.rs.
+ *
+ * Every node is a struct rhash_head with the key right behind it. Hashes are
+ * HSipHash under a random secret, so that a client who chooses its addresses
+ * and ports can't choose its bucket; the table's own seed, drawn anew when a
+ * chain grows too long, is mixed in.
+ */
+
+#include <linux/once.h>
+#include <linux/random.h>
+#include <linux/rhashtable.h>
+#include <linux/siphash.h>
+
+#include "helpers.h"
+
+struct service_node {
+	struct rhash_head head;
+	u32 key[2];
+};
+
+struct connection_node {
+	struct rhash_head head;
+	u32 key[3];
+};
+
+static hsiphash_key_t secret __read_mostly __aligned(16);
+
+static __always_inline u32 service_hash(const void *data, u32 len, u32 seed)
+{
+	const u32 *key = data;
+
+	net_get_random_once(&secret, sizeof(secret));
+	return hsiphash_3u32(key[0], key[1], seed, &secret);
+}
+
+static __always_inline u32 connection_hash(const void *data, u32 len, u32 seed)
+{
+	const u32 *key = data;
+
+	net_get_random_once(&secret, sizeof(secret));
+	return hsiphash_4u32(key[0], key[1], key[2], seed, &secret);
+}
+
+static __always_inline int service_compare(struct rhashtable_compare_arg *arg,
+					   const void *object)
+{
+	const u32 *a = arg->key, *b = ((const struct service_node *)object)->key;
+
+	return (a[0] ^ b[0]) | (a[1] ^ b[1]);
+}
+
+static __always_inline int connection_compare(struct rhashtable_compare_arg *arg,
+					      const void *object)
+{
+	const u32 *a = arg->key, *b = ((const struct connection_node *)object)->key;
+
+	return (a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]);
+}
+
+#define TCP_DISPATCH_TABLE(name, kind)						\
+static const struct rhashtable_params name##_params = {			\
+	.key_len		= sizeof_field(struct kind##_node, key),	\
+	.key_offset		= offsetof(struct kind##_node, key),		\
+	.head_offset		= offsetof(struct kind##_node, head),		\
+	.automatic_shrinking	= true,						\
+	.hashfn			= kind##_hash,					\
+	.obj_cmpfn		= kind##_compare,				\
+};										\
+										\
+int tcp_dispatch_##name##_init(struct rhashtable *table)			\
+{										\
+	return rhashtable_init(table, &name##_params);				\
+}										\
+										\
+struct rhash_head *tcp_dispatch_##name##_lookup(struct rhashtable *table,	\
+						const void *key)		\
+{										\
+	return rhashtable_lookup(table, key, name##_params);			\
+}										\
+										\
+int tcp_dispatch_##name##_insert(struct rhashtable *table,			\
+				 struct rhash_head *node)			\
+{										\
+	return rhashtable_lookup_insert_fast(table, node, name##_params);	\
+}										\
+										\
+int tcp_dispatch_##name##_remove(struct rhashtable *table,			\
+				 struct rhash_head *node)			\
+{										\
+	return rhashtable_remove_fast(table, node, name##_params);		\
+}
+
+TCP_DISPATCH_TABLE(services, service)
+TCP_DISPATCH_TABLE(connections_by_client, connection)
+TCP_DISPATCH_TABLE(connections_by_process, connection)

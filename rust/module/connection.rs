@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A connection: which process serves which client. The data that every packet looks for.
+
+use crate::{
+    bindings,
+    process::Process,
+    tcp_dispatch_core::{SocketAddress, Tuple},
+    wrappers::{
+        dst::DstCache,
+        rcu::{RcuArc, RcuRef},
+        rhashtable::{Functions, Node, RhashTable, Table},
+    },
+};
+use core::mem::offset_of;
+use kernel::{
+    prelude::*,
+    sync::{
+        atomic::{ordering, Atomic},
+        rcu::Guard,
+    },
+    time::{Instant, Monotonic},
+};
+use pin_init::{pin_data, PinInit};
+
+/// A connection.
+///
+/// Both tables refer to it, each by a counted reference, and readers find it under RCU. Nothing that
+/// a packet of an established connection does writes to it: the keys and the process never change,
+/// `confirmed` is written once, `route` when routing changed.
+pub(crate) struct Connection {
+    /// Client to service.
+    by_client: Node<Tuple>,
+    /// Client to process.
+    by_process: Node<Tuple>,
+    /// Who serves it.
+    pub(crate) process: RcuArc<Process>,
+    /// The way back to the client, if the client is not on this computer.
+    pub(crate) route: DstCache,
+    /// When it was assigned.
+    pub(crate) created: Instant<Monotonic>,
+    /// The index of the device that its first packet came by.
+    pub(crate) iif: i32,
+    /// Whether the client has sent more than SYNs, or the process was seen to have a socket. Until
+    /// then the handshake may be one of SYN cookies, which leaves no socket. Only ever set.
+    confirmed: Atomic<i32>,
+    /// How many times in a row the sweep found no socket. The sweep's alone.
+    pub(crate) misses: Atomic<i32>,
+}
+
+impl Connection {
+    /// Makes an entry that is in no table yet. Any context.
+    pub(crate) fn new(
+        client: SocketAddress,
+        service: SocketAddress,
+        process: RcuArc<Process>,
+        iif: i32,
+    ) -> Result<RcuArc<Self>> {
+        let to_process = Tuple::new(client, process.address);
+        RcuArc::new(
+            Self {
+                by_client: Node::new(Tuple::new(client, service)),
+                by_process: Node::new(to_process),
+                process,
+                route: DstCache::new(),
+                created: Instant::now(),
+                iif,
+                confirmed: Atomic::new(0),
+                misses: Atomic::new(0),
+            },
+            GFP_ATOMIC,
+        )
+    }
+
+    /// The client's own address.
+    pub(crate) fn client(&self) -> SocketAddress {
+        self.by_client.key().source()
+    }
+
+    /// The address that the client connected to.
+    #[inline]
+    pub(crate) fn service_address(&self) -> SocketAddress {
+        self.by_client.key().destination()
+    }
+
+    /// The address of the process.
+    #[inline]
+    pub(crate) fn process_address(&self) -> SocketAddress {
+        self.by_process.key().destination()
+    }
+
+    /// Client to process, as TCP's socket tables know the connection.
+    pub(crate) fn to_process(&self) -> &Tuple {
+        self.by_process.key()
+    }
+
+    /// Whether the connection got further than its first packet.
+    #[inline]
+    pub(crate) fn is_confirmed(&self) -> bool {
+        self.confirmed.load(ordering::Relaxed) != 0
+    }
+
+    /// Notes that the connection got further than its first packet.
+    #[inline]
+    pub(crate) fn confirm(&self) {
+        if !self.is_confirmed() {
+            self.confirmed.store(1, ordering::Relaxed);
+        }
+    }
+}
+
+/// Connections by client and service address.
+pub(crate) struct ByClient;
+
+// SAFETY: The node is at its offset, and the functions are those of the table with this key.
+unsafe impl Table for ByClient {
+    type Key = Tuple;
+    type Entry = Connection;
+    const NODE: usize = offset_of!(Connection, by_client);
+    const FUNCTIONS: Functions = Functions {
+        init: bindings::tcp_dispatch_connections_by_client_init,
+        lookup: bindings::tcp_dispatch_connections_by_client_lookup,
+        insert: bindings::tcp_dispatch_connections_by_client_insert,
+        remove: bindings::tcp_dispatch_connections_by_client_remove,
+    };
+}
+
+/// Connections by client and process address.
+pub(crate) struct ByProcess;
+
+// SAFETY: The node is at its offset, and the functions are those of the table with this key.
+unsafe impl Table for ByProcess {
+    type Key = Tuple;
+    type Entry = Connection;
+    const NODE: usize = offset_of!(Connection, by_process);
+    const FUNCTIONS: Functions = Functions {
+        init: bindings::tcp_dispatch_connections_by_process_init,
+        lookup: bindings::tcp_dispatch_connections_by_process_lookup,
+        insert: bindings::tcp_dispatch_connections_by_process_insert,
+        remove: bindings::tcp_dispatch_connections_by_process_remove,
+    };
+}
+
+/// A connection found under RCU.
+pub(crate) type ConnectionRef<'rcu> = RcuRef<'rcu, Connection>;
+
+/// Why a connection was not put into the table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum InsertError {
+    /// The client has this connection already: another CPU was faster.
+    Exists,
+    /// The client has a connection of another service to this process address, from the same port.
+    Conflict,
+    /// The table holds as many as it may.
+    Limit,
+    /// No memory.
+    NoMemory,
+}
+
+/// The connections of a namespace, found from both directions.
+///
+/// # Locking
+///
+/// Readers hold RCU and nothing else. Inserting and removing is safe from any context and against
+/// each other: `by_client` decides. An entry is put into `by_process` first, so that whoever finds
+/// it by its client can count on its way back; and it belongs to whoever takes it out of
+/// `by_client`, who then takes it out of `by_process`.
+#[pin_data]
+pub(crate) struct ConnectionTable {
+    #[pin]
+    by_client: RhashTable<ByClient>,
+    #[pin]
+    by_process: RhashTable<ByProcess>,
+    /// How many there are. Written when one comes or goes.
+    count: Atomic<i64>,
+    /// How many there may be. Set under the control lock.
+    limit: Atomic<u32>,
+}
+
+impl ConnectionTable {
+    /// Makes an empty table for at most `limit` connections. Process context.
+    pub(crate) fn new(limit: u32) -> impl PinInit<Self, Error> {
+        pin_init::pin_init!(Self {
+            by_client <- RhashTable::new(),
+            by_process <- RhashTable::new(),
+            count: Atomic::new(0),
+            limit: Atomic::new(limit),
+        }? Error)
+    }
+
+    /// How many connections there are.
+    pub(crate) fn len(&self) -> u64 {
+        self.count.load(ordering::Relaxed).max(0) as u64
+    }
+
+    /// How many there may be.
+    pub(crate) fn limit(&self) -> u32 {
+        self.limit.load(ordering::Relaxed)
+    }
+
+    /// Lets there be `limit` connections. Those above it stay.
+    pub(crate) fn set_limit(&self, limit: u32) {
+        self.limit.store(limit, ordering::Relaxed);
+    }
+
+    /// The connection of a packet from client to service.
+    #[inline]
+    pub(crate) fn find_by_client<'rcu>(
+        &self,
+        tuple: &Tuple,
+        guard: &'rcu Guard,
+    ) -> Option<ConnectionRef<'rcu>> {
+        self.by_client.lookup(tuple, guard)
+    }
+
+    /// The connection whose packets to the process bear `tuple`.
+    #[inline]
+    pub(crate) fn find_by_process<'rcu>(
+        &self,
+        tuple: &Tuple,
+        guard: &'rcu Guard,
+    ) -> Option<ConnectionRef<'rcu>> {
+        self.by_process.lookup(tuple, guard)
+    }
+
+    /// Puts a connection into the table. Any context. Returns how many there were before.
+    pub(crate) fn insert(&self, connection: RcuArc<Connection>) -> Result<i64, InsertError> {
+        let count = self.count.fetch_add(1, ordering::Full);
+        let inserted = if count >= i64::from(self.limit()) {
+            Err(InsertError::Limit)
+        } else {
+            self.insert_both(connection)
+        };
+        if inserted.is_err() {
+            self.count.fetch_sub(1, ordering::Relaxed);
+        }
+        inserted.map(|()| count)
+    }
+
+    fn insert_both(&self, connection: RcuArc<Connection>) -> Result<(), InsertError> {
+        let guard = Guard::new();
+        self.by_process
+            .insert(connection.clone())
+            .map_err(|error| match error {
+                EEXIST => InsertError::Conflict,
+                _ => InsertError::NoMemory,
+            })?;
+        let process = connection.process.clone();
+        if let Err(error) = self.by_client.insert(connection.clone()) {
+            if let Some(entry) = self.by_process.lookup(connection.to_process(), &guard) {
+                drop(self.by_process.remove(entry));
+            }
+            return Err(match error {
+                EEXIST => InsertError::Exists,
+                _ => InsertError::NoMemory,
+            });
+        }
+        process.connections.fetch_add(1, ordering::Relaxed);
+        process.service.connections.fetch_add(1, ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Takes a connection out. Any context. `false` if somebody else did.
+    pub(crate) fn remove(&self, connection: ConnectionRef<'_>) -> bool {
+        let Some(owned) = self.by_client.remove(connection) else {
+            return false;
+        };
+        drop(self.by_process.remove(connection));
+        self.count.fetch_sub(1, ordering::Relaxed);
+        let process = &owned.process;
+        process.connections.fetch_sub(1, ordering::Relaxed);
+        process.service.connections.fetch_sub(1, ordering::Relaxed);
+        true
+    }
+
+    /// The table to walk through.
+    pub(crate) fn walkable(&self) -> &RhashTable<ByClient> {
+        &self.by_client
+    }
+}

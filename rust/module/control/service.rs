@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Operations on services.
+
+use super::{address, counters};
+use crate::{
+    bindings::*,
+    dispatch_net::{ControlGuard, DispatchNet},
+    service::Service,
+    wrappers::{
+        genetlink::{doit, dumpit, Dump, Message, Request, RequestAttributes},
+        rcu::RcuArc,
+    },
+};
+use kernel::{
+    prelude::*,
+    sync::{atomic::ordering, rcu::Guard},
+};
+
+doit!(tcp_dispatch_nl_service_add_doit, add);
+doit!(tcp_dispatch_nl_service_del_doit, del);
+doit!(tcp_dispatch_nl_service_get_doit, get);
+dumpit!(tcp_dispatch_nl_service_get_dumpit, dump);
+
+const NAME: u32 = TCP_DISPATCH_A_SERVICE_SERVICE_ADDRESS;
+
+/// The service that the attribute of type `attribute` names.
+pub(super) fn find(
+    control: &ControlGuard<'_>,
+    attributes: &RequestAttributes<'_>,
+    attribute: u32,
+) -> Result<RcuArc<Service>> {
+    let name = address::require(attributes, attribute)?;
+    control.service(name.address).ok_or_else(|| {
+        attributes.extack().attribute(
+            ENOENT,
+            name.attribute,
+            c"there is no service at this address",
+        )
+    })
+}
+
+fn add(request: Request<'_>) -> Result {
+    let net = DispatchNet::of(request.net());
+    let attributes = request.attributes(NAME);
+    let name = address::require(&attributes, NAME)?;
+    let refuse = |error, message| {
+        Err(attributes
+            .extack()
+            .attribute(error, name.attribute, message))
+    };
+    if !name.address.is_service_address() {
+        return refuse(EADDRNOTAVAIL, c"not an address that clients can connect to");
+    }
+    let mut control = net.control();
+    if net.process_prefix().contains(name.address.ip) {
+        return refuse(
+            EADDRINUSE,
+            c"the address is of the range of process addresses",
+        );
+    }
+    match control.add_service(name.address) {
+        Err(EEXIST) => refuse(EEXIST, c"there is a service at this address already"),
+        other => other,
+    }
+}
+
+fn del(request: Request<'_>) -> Result {
+    let net = DispatchNet::of(request.net());
+    let attributes = request.attributes(NAME);
+    let mut control = net.control();
+    let service = find(&control, &attributes, NAME)?;
+    control.remove_service(service.address())
+}
+
+fn get(mut request: Request<'_>) -> Result {
+    let net = DispatchNet::of(request.net());
+    let attributes = request.attributes(NAME);
+    let service = find(&net.control(), &attributes, NAME)?;
+    request.reply(|message| put(message, &service))
+}
+
+fn dump(dump: &mut Dump<'_>) -> Result {
+    let net = DispatchNet::of(dump.net());
+    let control = net.control();
+    dump.set_generation(control.generation());
+    let (after, _) = dump.positions();
+    let services = control.services();
+    let next = services.partition_point(|service| service.id <= after);
+    for service in services.iter().skip(next) {
+        if !dump.message(TCP_DISPATCH_CMD_SERVICE_GET, |message| {
+            put(message, service)
+        }) {
+            break;
+        }
+        dump.set_positions(service.id, 0);
+    }
+    Ok(())
+}
+
+fn put(message: &mut Message, service: &Service) -> Result {
+    address::put(message, NAME, service.address())?;
+    let processes = service.registered(&Guard::new()).len();
+    message.put_u32(TCP_DISPATCH_A_SERVICE_PROCESSES, processes as u32)?;
+    let connections = service.connections.load(ordering::Relaxed).max(0);
+    message.put_uint(TCP_DISPATCH_A_SERVICE_CONNECTIONS, connections as u64)?;
+    counters::put_stats(message, TCP_DISPATCH_A_SERVICE_STATS, &service.stats)?;
+    counters::put_drops(message, TCP_DISPATCH_A_SERVICE_DROPS, &service.drops)
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The fast path out: a packet on its way from TCP to IP.
+//!
+//! Process or softirq context, under RCU. Only packets that are routed to the port device come
+//! here. What is left as it is goes on to the port, which drops it: a process address is never seen
+//! outside.
+
+use crate::{
+    dispatch_net::DispatchNet,
+    mss,
+    stats::Drop,
+    tcp_dispatch_core::packet::TcpFlags,
+    wrappers::{
+        dst::Dst,
+        net::Net,
+        sk_buff::{Segment, SkBuff},
+    },
+};
+use kernel::sync::rcu::Guard;
+
+/// Translates the source of a packet that a process sends back to the service address, and sends it
+/// the way that packets of that address go.
+#[inline]
+pub(crate) fn send(net: &Net, skb: &mut SkBuff, mark: u32, guard: &Guard) {
+    let state = DispatchNet::of(net);
+    let Some(mut segment) = Segment::sent(skb) else {
+        return;
+    };
+    let tuple = segment.tuple().reversed();
+    let Some(connection) = state.connections.find_by_process(&tuple, guard) else {
+        state.drops.count(Drop::NoConnection);
+        return;
+    };
+    let service = connection.service_address();
+    let Some(route) = connection.route.get(guard).or_else(|| {
+        let route = Dst::route(net, service, tuple.source(), mark)?;
+        connection.route.set(route.clone());
+        Some(route)
+    }) else {
+        return;
+    };
+
+    let length = segment.len();
+    if segment.flags().has(TcpFlags::SYN) && segment.clamp_mss(mss::of(&route)).is_err() {
+        state.drops.count(Drop::NoMemory);
+        return;
+    }
+    let Ok(mut segment) = segment.make_writable() else {
+        state.drops.count(Drop::NoMemory);
+        return;
+    };
+    segment.rewrite_source(service);
+    segment.set_dst(route);
+    let process = &connection.process;
+    process.stats.packet_out(length);
+    process.service.stats.packet_out(length);
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The fast path in: a packet on its way from IP to TCP.
+//!
+//! Softirq context, under RCU. A packet that isn't ours costs a few comparisons; one of a known
+//! connection costs a look-up and the rewriting. What is new goes to [`crate::assign`].
+
+use crate::{
+    assign,
+    connection::Connection,
+    dispatch_net::DispatchNet,
+    stats::Drop,
+    tcp_dispatch_core::packet,
+    wrappers::{
+        net_protocol::Verdict,
+        sk_buff::{DropReason, Segment, SkBuff},
+    },
+};
+use kernel::sync::rcu::Guard;
+
+/// Decides on a packet that IP gives to TCP, and translates its destination to the address of the
+/// process that serves its connection.
+#[inline]
+pub(crate) fn receive(skb: &mut SkBuff, guard: &Guard) -> Verdict {
+    let net = DispatchNet::of(skb.receiving_net(guard));
+    let prefix = net.process_prefix();
+    if prefix.is_empty() {
+        return Verdict::Pass;
+    }
+    let to_process = prefix.contains(packet::destination(skb.ip()));
+    if skb.has_socket() && !to_process {
+        // Early demux found the socket, so TCP knows the destination: it is no service address.
+        return Verdict::Pass;
+    }
+    let from_process = prefix.contains(packet::source(skb.ip()));
+    let local = skb.is_from_loopback();
+    if to_process || from_process {
+        if !local {
+            // Process addresses mean nothing outside of this computer.
+            net.drops.count(Drop::Outside);
+            skb.free(DropReason::NotSpecified);
+            return Verdict::Consumed;
+        }
+        if to_process {
+            return Verdict::Pass;
+        }
+    }
+    if !skb.is_to_this_host() {
+        return Verdict::Pass;
+    }
+    let Some(segment) = Segment::received(skb) else {
+        return Verdict::Pass;
+    };
+    if from_process {
+        return answer_local_client(net, segment, guard);
+    }
+
+    let tuple = segment.tuple();
+    match net.connections.find_by_client(&tuple, guard) {
+        Some(connection) if !segment.flags().is_syn_only() => {
+            connection.confirm();
+            deliver(net, segment, &connection)
+        }
+        known => assign::first_packet(net, segment, tuple, known, guard),
+    }
+}
+
+/// Gives a packet to the process that serves its connection.
+#[inline]
+pub(crate) fn deliver(net: &DispatchNet, segment: Segment<'_>, connection: &Connection) -> Verdict {
+    let length = segment.len();
+    let process = &connection.process;
+    match segment.make_writable() {
+        Ok(mut segment) => {
+            segment.rewrite_destination(connection.process_address());
+            process.stats.packet_in(length);
+            process.service.stats.packet_in(length);
+            Verdict::Pass
+        }
+        Err((skb, _)) => {
+            net.drops.count(Drop::NoMemory);
+            skb.free(DropReason::NoMemory);
+            Verdict::Consumed
+        }
+    }
+}
+
+/// A packet from a process to a client on this computer. The local table routed it to the loopback
+/// device, so it didn't pass [`crate::egress`]; it is translated here, before the client's socket
+/// is looked up.
+fn answer_local_client(net: &DispatchNet, segment: Segment<'_>, guard: &Guard) -> Verdict {
+    let tuple = segment.tuple().reversed();
+    let Some(connection) = net.connections.find_by_process(&tuple, guard) else {
+        // Of a client that connected to the process address itself.
+        return Verdict::Pass;
+    };
+    let length = segment.len();
+    let process = &connection.process;
+    match segment.make_writable() {
+        Ok(mut segment) => {
+            segment.rewrite_source(connection.service_address());
+            process.stats.packet_out(length);
+            process.service.stats.packet_out(length);
+            Verdict::Pass
+        }
+        Err((skb, _)) => {
+            net.drops.count(Drop::NoMemory);
+            skb.free(DropReason::NoMemory);
+            Verdict::Consumed
+        }
+    }
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The size of segments.
+//!
+//! TCP derives it from its route, which leaves by the port device. The way that packets really take
+//! comes after that, so its limit is put into the SYNs of both directions, as a router would.
+
+use crate::wrappers::dst::Dst;
+
+/// An IPv4 and a TCP header without options, which is what the option leaves out of account, RFC
+/// 6691.
+const HEADERS: u32 = 40;
+
+/// The largest segment, in bytes of data, that `route` takes in one packet.
+pub(crate) fn of(route: &Dst) -> u16 {
+    u16::try_from(route.mtu().saturating_sub(HEADERS)).unwrap_or(u16::MAX)
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Refusing a new connection: the client sees what a closed port shows it.
+//!
+//! The reset is made here and not by TCP: a wildcard listener on the service's port would take the
+//! connection instead of refusing it.
+
+use crate::{
+    tcp_dispatch_core::reset,
+    wrappers::{
+        dst::Dst,
+        net::Net,
+        sk_buff::{self, DropReason, Segment},
+    },
+};
+
+/// Answers the segment with a reset and frees it. Softirq context.
+pub(crate) fn refuse(net: &Net, mut segment: Segment<'_>) {
+    let payload = segment.payload_len().unwrap_or(0);
+    if let Some(headers) = reset::reset(segment.ip(), segment.tcp(), payload) {
+        let tuple = segment.tuple();
+        if let Some(route) = Dst::route(net, tuple.destination(), tuple.source(), 0) {
+            // Without memory the client gets no answer, and tries again.
+            let _ = sk_buff::send(net, &headers, route);
+        }
+    }
+    segment.skb().free(DropReason::NotSpecified);
+}

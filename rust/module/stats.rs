@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is counted, and why packets are refused or dropped.
+
+use crate::wrappers::percpu::Counters;
+use kernel::{alloc::Flags, prelude::*};
+
+/// A counter of [`Stats`].
+#[derive(Clone, Copy)]
+pub(crate) enum Stat {
+    /// Connections that were assigned.
+    Connections,
+    /// Packets from clients to a process.
+    PacketsIn,
+    /// Their bytes, IP header included.
+    BytesIn,
+    /// Packets from a process to clients.
+    PacketsOut,
+    /// Their bytes, IP header included.
+    BytesOut,
+}
+
+/// What went through a service or a process.
+pub(crate) struct Stats(Counters<5>);
+
+impl Stats {
+    pub(crate) fn new(flags: Flags) -> Result<Self> {
+        Ok(Self(Counters::new(flags)?))
+    }
+
+    /// Counts a connection.
+    pub(crate) fn connection(&self) {
+        self.0.add(Stat::Connections as usize, 1);
+    }
+
+    /// Counts a packet of `bytes` from a client.
+    #[inline]
+    pub(crate) fn packet_in(&self, bytes: u32) {
+        self.0.add(Stat::PacketsIn as usize, 1);
+        self.0.add(Stat::BytesIn as usize, bytes.into());
+    }
+
+    /// Counts a packet of `bytes` to a client.
+    #[inline]
+    pub(crate) fn packet_out(&self, bytes: u32) {
+        self.0.add(Stat::PacketsOut as usize, 1);
+        self.0.add(Stat::BytesOut as usize, bytes.into());
+    }
+
+    pub(crate) fn sum(&self, stat: Stat) -> u64 {
+        self.0.sum(stat as usize)
+    }
+}
+
+/// Why a packet was refused or dropped. The specification of the netlink family tells what each
+/// means, under `drops`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Drop {
+    /// The service has no process.
+    NoProcess,
+    /// The connection table is full.
+    ConnectionLimit,
+    /// The client's tuple is taken at every process.
+    Conflict,
+    /// The kernel has no memory.
+    NoMemory,
+    /// From outside to or from a process address.
+    Outside,
+    /// From a process to the outside, of no connection.
+    NoConnection,
+}
+
+/// Counters of refused and dropped packets.
+pub(crate) struct Drops(Counters<6>);
+
+impl Drops {
+    pub(crate) fn new(flags: Flags) -> Result<Self> {
+        Ok(Self(Counters::new(flags)?))
+    }
+
+    pub(crate) fn count(&self, reason: Drop) {
+        self.0.add(reason as usize, 1);
+    }
+
+    pub(crate) fn sum(&self, reason: Drop) -> u64 {
+        self.0.sum(reason as usize)
+    }
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! tcp_dispatch: a dispatch layer between IP and TCP.
+//!
+//! Many daemons on one computer serve one address. A client's new connection is given to one of
+//! them; its packets' destination is rewritten to that daemon's own address before TCP sees them,
+//! and the source of what the daemon sends is rewritten back before IP sees it.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | `connection` | the data: a connection, and the table that packets find it in |
+//! | `service`, `process` | what daemons are registered for |
+//! | `dispatch_net` | all of it, per network namespace |
+//! | `ingress`, `egress`, `icmp` | the fast path: a packet of a known connection |
+//! | `assign`, `refuse`, `mss` | the slow path: a connection's first packet |
+//! | `expire` | the end of connections |
+//! | `stats` | counters |
+//! | `control/` | the netlink family's operations |
+//! | `wrappers/`, `bindings/` | the border to C; all `unsafe` is there |
+//! | `../core/` | what needs no kernel, tested on the host |
+
+use kernel::{prelude::*, sync::rcu::Guard};
+
+mod assign;
+mod bindings;
+mod connection;
+mod control;
+mod dispatch_net;
+mod egress;
+mod expire;
+mod icmp;
+mod ingress;
+mod mss;
+mod process;
+mod refuse;
+mod service;
+mod stats;
+#[path = "../core/src/lib.rs"]
+mod tcp_dispatch_core;
+mod wrappers;
+
+use dispatch_net::DispatchNet;
+use wrappers::{
+    genetlink::FamilyRegistration,
+    net::{Net, Pernet, PernetRegistration},
+    net_device::{LinkKind, Output},
+    net_protocol::{Layer, TcpHook, Verdict},
+    rcu::Barrier,
+    sk_buff::SkBuff,
+};
+
+module! {
+    type: TcpDispatch,
+    name: "tcp_dispatch",
+    authors: ["The tcp_dispatch developers"],
+    description: "Dispatch layer between IP and TCP: many daemons behind one address",
+    license: "GPL v2",
+    params: {
+        max_connections: u32 {
+            default: 262144,
+            description: "How many connections the table of a new network namespace may hold",
+        },
+    },
+}
+
+/// The layer, as the two hooks see it.
+struct Dispatch;
+
+impl Layer for Dispatch {
+    #[inline]
+    fn receive(skb: &mut SkBuff, guard: &Guard) -> Verdict {
+        ingress::receive(skb, guard)
+    }
+
+    fn receive_error(skb: &mut SkBuff, guard: &Guard) {
+        icmp::receive_error(skb, guard);
+    }
+}
+
+impl Output for Dispatch {
+    const KIND: &'static CStr = c"tcp_dispatch";
+
+    #[inline]
+    fn send(net: &Net, skb: &mut SkBuff, mark: u32, guard: &Guard) {
+        egress::send(net, skb, mark, guard);
+    }
+}
+
+/// The loaded module. Unloading drops the fields in this order: packets stop coming in, then going
+/// out, then requests, and then the state that all of them used goes.
+struct TcpDispatch {
+    _ingress: TcpHook<Dispatch>,
+    _egress: LinkKind<Dispatch>,
+    _control: FamilyRegistration,
+    _state: PernetRegistration<DispatchNet>,
+    _barrier: Barrier,
+}
+
+impl kernel::Module for TcpDispatch {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let _barrier = Barrier;
+        let _state = DispatchNet::operations().register()?;
+        let _control = FamilyRegistration::new()?;
+        let _egress = LinkKind::register()?;
+        let _ingress = TcpHook::install()?;
+        Ok(Self {
+            _ingress,
+            _egress,
+            _control,
+            _state,
+            _barrier,
+        })
+    }
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Thin, safe wrappers of what the kernel crate doesn't wrap.
+//!
+//! One C concept a file, named after it. All `unsafe` of the module is here.
+
+pub(crate) mod delayed_work;
+pub(crate) mod dst;
+pub(crate) mod genetlink;
+pub(crate) mod net;
+pub(crate) mod net_device;
+pub(crate) mod net_protocol;
+pub(crate) mod percpu;
+pub(crate) mod rcu;
+pub(crate) mod rhashtable;
+pub(crate) mod sk_buff;
+pub(crate) mod sock;

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Virtual devices in the L3 output path.
+//!
+//! C headers: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h),
+//! [`include/net/l3mdev.h`](srctree/include/net/l3mdev.h),
+//! [`include/net/rtnetlink.h`](srctree/include/net/rtnetlink.h); the in-tree user to compare with
+//! is [`drivers/net/vrf.c`](srctree/drivers/net/vrf.c).
+//!
+//! One kind of link, two roles. A device of the kind that is enslaved to another of the kind is a
+//! port, its master owns the operation: what TCP sends by a route that leaves by a port passes
+//! through [`Output::send`] before netfilter and everything else sees it. Whatever is left as it
+//! was goes on to the port itself, which drops it.
+
+use super::{net::Net, rcu, sk_buff::SkBuff};
+use crate::bindings;
+use core::{marker::PhantomData, ptr};
+use kernel::{error::to_result, prelude::*, sync::rcu::Guard, types::Opaque};
+
+/// What is done with packets that leave by a port. Process or softirq context, in an RCU read
+/// section.
+pub(crate) trait Output: 'static {
+    /// The kind of link, as `ip link add type KIND` takes it.
+    const KIND: &'static CStr;
+
+    /// A packet that a socket of `net` sends by a port. `mark` is the socket's.
+    fn send(net: &Net, skb: &mut SkBuff, mark: u32, guard: &Guard);
+}
+
+/// The largest IP packet.
+const MAX_MTU: u32 = 65535;
+const MIN_MTU: u32 = 1280;
+
+struct Operations<O>(PhantomData<O>);
+
+impl<O: Output> Operations<O> {
+    const NET_DEVICE: &'static bindings::net_device_ops = &bindings::net_device_ops {
+        ndo_start_xmit: Some(Self::start_xmit),
+        ndo_add_slave: Some(Self::add_slave),
+        ndo_del_slave: Some(Self::del_slave),
+        ndo_uninit: Some(Self::uninit),
+        // SAFETY: All zero is what C has for what isn't given.
+        ..unsafe { core::mem::zeroed() }
+    };
+
+    const L3MDEV: &'static bindings::l3mdev_ops = &bindings::l3mdev_ops {
+        l3mdev_l3_out: Some(Self::l3_out),
+        // SAFETY: As above.
+        ..unsafe { core::mem::zeroed() }
+    };
+
+    fn is_ours(dev: *mut bindings::net_device) -> bool {
+        // SAFETY: The device is valid in all callers.
+        ptr::eq(unsafe { (*dev).rtnl_link_ops }, LINK_OPS.0.get())
+    }
+
+    unsafe extern "C" fn setup(dev: *mut bindings::net_device) {
+        let features = bindings::TCP_DISPATCH_NETIF_F_SG
+            | bindings::TCP_DISPATCH_NETIF_F_FRAGLIST
+            | bindings::TCP_DISPATCH_NETIF_F_HIGHDMA
+            | bindings::TCP_DISPATCH_NETIF_F_HW_CSUM
+            | bindings::TCP_DISPATCH_NETIF_F_GSO_SOFTWARE;
+        // SAFETY: The device is new and ours, `alloc_netdev_mqs()` calls this.
+        unsafe {
+            let dev = &mut *dev;
+            dev.netdev_ops = Self::NET_DEVICE;
+            dev.l3mdev_ops = Self::L3MDEV;
+            dev.needs_free_netdev = true;
+            dev.type_ = bindings::ARPHRD_NONE as u16;
+            dev.flags = bindings::net_device_flags_IFF_NOARP;
+            // Sockets take what the device can do for what they may leave to it. The real device
+            // comes later, and the kernel does in software what it can't.
+            dev.features = features | bindings::TCP_DISPATCH_NETIF_F_VLAN_CHALLENGED;
+            dev.hw_features = features;
+            // The size of segments is that of the way they really take, see egress.rs.
+            dev.mtu = MAX_MTU;
+            dev.min_mtu = MIN_MTU;
+            dev.max_mtu = MAX_MTU;
+            bindings::tcp_dispatch_netdev_set_virtual(dev);
+        }
+    }
+
+    unsafe extern "C" fn newlink(
+        dev: *mut bindings::net_device,
+        _params: *mut bindings::rtnl_newlink_params,
+        _extack: *mut bindings::netlink_ext_ack,
+    ) -> c_int {
+        // SAFETY: rtnetlink gives a device that `setup()` has made, with RTNL held.
+        unsafe { bindings::register_netdevice(dev) }
+    }
+
+    unsafe extern "C" fn dellink(dev: *mut bindings::net_device, head: *mut bindings::list_head) {
+        // SAFETY: rtnetlink gives a registered device, with RTNL held. `uninit()` does the rest.
+        unsafe { bindings::unregister_netdevice_queue(dev, head) };
+    }
+
+    unsafe extern "C" fn add_slave(
+        master: *mut bindings::net_device,
+        port: *mut bindings::net_device,
+        extack: *mut bindings::netlink_ext_ack,
+    ) -> c_int {
+        // SAFETY: RTNL is held and both devices are valid.
+        unsafe {
+            if !Self::is_ours(port) || bindings::tcp_dispatch_netif_is_l3_slave(port) {
+                if !extack.is_null() {
+                    (*extack)._msg =
+                        c"a port must be a device of kind tcp_dispatch without a master"
+                            .as_ptr()
+                            .cast();
+                }
+                return EINVAL.to_errno();
+            }
+            let linked = bindings::netdev_master_upper_dev_link(
+                port,
+                master,
+                ptr::null_mut(),
+                ptr::null_mut(),
+                extack,
+            );
+            if linked == 0 {
+                bindings::tcp_dispatch_netdev_set_l3_slave(port, true);
+            }
+            linked
+        }
+    }
+
+    unsafe extern "C" fn del_slave(
+        master: *mut bindings::net_device,
+        port: *mut bindings::net_device,
+    ) -> c_int {
+        // SAFETY: RTNL is held and `port` is a port of `master`.
+        unsafe {
+            bindings::tcp_dispatch_netdev_set_l3_slave(port, false);
+            bindings::netdev_upper_dev_unlink(port, master);
+        }
+        0
+    }
+
+    /// The device is being unregistered, for whatever reason: as a port it leaves its master, as a
+    /// master it lets its ports go.
+    unsafe extern "C" fn uninit(dev: *mut bindings::net_device) {
+        // SAFETY: RTNL is held, and the devices that are linked to `dev` are valid while they are.
+        unsafe {
+            let master = bindings::netdev_master_upper_dev_get(dev);
+            if !master.is_null() {
+                Self::del_slave(master, dev);
+            }
+            loop {
+                let port = bindings::tcp_dispatch_netdev_first_lower(dev);
+                if port.is_null() {
+                    break;
+                }
+                Self::del_slave(dev, port);
+            }
+        }
+    }
+
+    /// What nobody translated must not leave the computer.
+    unsafe extern "C" fn start_xmit(
+        skb: *mut bindings::sk_buff,
+        dev: *mut bindings::net_device,
+    ) -> bindings::netdev_tx_t {
+        // SAFETY: The packet is ours to free and the device is valid.
+        unsafe {
+            bindings::tcp_dispatch_netdev_tx_dropped(dev);
+            bindings::tcp_dispatch_kfree_skb(skb, false);
+        }
+        bindings::netdev_tx_NETDEV_TX_OK
+    }
+
+    unsafe extern "C" fn l3_out(
+        master: *mut bindings::net_device,
+        sk: *mut bindings::sock,
+        skb: *mut bindings::sk_buff,
+        proto: u16,
+    ) -> *mut bindings::sk_buff {
+        if u32::from(proto) == bindings::AF_INET {
+            // SAFETY: IP gives us the packet with its header in place, in a read section; the master is a device of
+            // the packet's namespace; `sk` is a full socket or null.
+            unsafe {
+                let mark = if sk.is_null() {
+                    0
+                } else {
+                    bindings::tcp_dispatch_sk_mark(sk)
+                };
+                O::send(
+                    Net::from_raw((*master).nd_net.net),
+                    SkBuff::from_raw(skb),
+                    mark,
+                    &rcu::held_by_caller(),
+                );
+            }
+        }
+        skb
+    }
+}
+
+struct LinkOps(Opaque<bindings::rtnl_link_ops>);
+
+// SAFETY: Belongs to rtnetlink while it is registered, which locks it.
+unsafe impl Sync for LinkOps {}
+
+static LINK_OPS: LinkOps = LinkOps(Opaque::uninit());
+
+/// A registered kind of link; dropping it deletes all devices of the kind.
+///
+/// # Invariants
+///
+/// `LINK_OPS` is registered.
+pub(crate) struct LinkKind<O: Output>(PhantomData<O>);
+
+impl<O: Output> LinkKind<O> {
+    /// Registers the kind. Process context. There may be one at a time.
+    ///
+    /// # Errors
+    ///
+    /// `EEXIST` if there is a kind of this name.
+    pub(crate) fn register() -> Result<Self> {
+        let ops = bindings::rtnl_link_ops {
+            kind: O::KIND.as_ptr().cast(),
+            setup: Some(Operations::<O>::setup),
+            newlink: Some(Operations::<O>::newlink),
+            dellink: Some(Operations::<O>::dellink),
+            // SAFETY: All zero is what C has for what isn't given.
+            ..unsafe { core::mem::zeroed() }
+        };
+        // SAFETY: Nobody refers to it before it is registered.
+        unsafe { LINK_OPS.0.get().write(ops) };
+        // SAFETY: Static and complete.
+        to_result(unsafe { bindings::rtnl_link_register(LINK_OPS.0.get()) })?;
+        // INVARIANT: Just registered.
+        Ok(Self(PhantomData))
+    }
+}
+
+impl<O: Output> Drop for LinkKind<O> {
+    fn drop(&mut self) {
+        // SAFETY: Registered by the invariant. Waits until no reader of RCU sees a device.
+        unsafe { bindings::rtnl_link_unregister(LINK_OPS.0.get()) };
+    }
+}
