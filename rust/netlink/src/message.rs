@@ -74,3 +74,156 @@ impl Reply {
             .map(|attribute| attribute.value().to_vec())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attribute::{bytes, emit, nest};
+    use crate::spec::{connection, drops, process, service, stats};
+    use crate::{address, Address, Connection, Drops, Net, Process, Service, Stats, TcpState};
+    use proptest::prelude::*;
+
+    /// An attribute that a later kernel may add.
+    const UNKNOWN: u16 = 200;
+
+    /// As the kernel encodes it: 4 bytes if they suffice.
+    fn uint(kind: u16, value: u64) -> Attribute {
+        match u32::try_from(value) {
+            Ok(short) => bytes(kind, &short.to_ne_bytes()),
+            Err(_) => bytes(kind, &value.to_ne_bytes()),
+        }
+    }
+
+    fn encode_stats(kind: u16, counters: &Stats) -> Attribute {
+        nest(
+            kind,
+            &[
+                uint(stats::CONNECTIONS, counters.connections),
+                uint(stats::PACKETS_IN, counters.packets_in),
+                bytes(UNKNOWN, b"?"),
+                uint(stats::BYTES_IN, counters.bytes_in),
+                uint(stats::PACKETS_OUT, counters.packets_out),
+                uint(stats::BYTES_OUT, counters.bytes_out),
+            ],
+        )
+    }
+
+    fn encode_drops(kind: u16, counters: &Drops) -> Attribute {
+        nest(
+            kind,
+            &[
+                uint(drops::NO_PROCESS, counters.no_process),
+                uint(drops::CONNECTION_LIMIT, counters.connection_limit),
+                uint(drops::CONFLICT, counters.conflict),
+                uint(drops::NO_MEMORY, counters.no_memory),
+                uint(drops::OUTSIDE, counters.outside),
+                uint(drops::NO_CONNECTION, counters.no_connection),
+            ],
+        )
+    }
+
+    prop_compose! {
+        fn any_address()(ip: [u8; 4], port: u16) -> Address {
+            Address::new(ip.into(), port)
+        }
+    }
+
+    prop_compose! {
+        fn any_stats()(counters: [u64; 5]) -> Stats {
+            let [connections, packets_in, bytes_in, packets_out, bytes_out] = counters;
+            Stats { connections, packets_in, bytes_in, packets_out, bytes_out }
+        }
+    }
+
+    prop_compose! {
+        fn any_drops()(counters: [u64; 6]) -> Drops {
+            let [no_process, connection_limit, conflict, no_memory, outside, no_connection] =
+                counters;
+            Drops { no_process, connection_limit, conflict, no_memory, outside, no_connection }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_service_is_read_as_the_kernel_wrote_it(
+            service_address in any_address(),
+            processes: u32,
+            connections: u64,
+            stats in any_stats(),
+            drops in any_drops(),
+        ) {
+            let reply = emit(&[
+                bytes(UNKNOWN, b"of a later version"),
+                address::encode(service::SERVICE_ADDRESS, service_address),
+                bytes(service::PROCESSES, &processes.to_ne_bytes()),
+                uint(service::CONNECTIONS, connections),
+                encode_stats(service::STATS, &stats),
+                encode_drops(service::DROPS, &drops),
+            ]);
+            let expected = Service { service_address, processes, connections, stats, drops };
+            prop_assert_eq!(Service::decode(&reply).unwrap(), expected);
+        }
+
+        #[test]
+        fn a_process_is_read_as_the_kernel_wrote_it(
+            service_address in any_address(),
+            process_address in any_address(),
+            connections: u64,
+            stats in any_stats(),
+        ) {
+            let reply = emit(&[
+                address::encode(process::SERVICE_ADDRESS, service_address),
+                address::encode(process::PROCESS_ADDRESS, process_address),
+                uint(process::CONNECTIONS, connections),
+                encode_stats(process::STATS, &stats),
+            ]);
+            let expected = Process { service_address, process_address, connections, stats };
+            prop_assert_eq!(Process::decode(&reply).unwrap(), expected);
+        }
+
+        #[test]
+        fn a_connection_is_read_as_the_kernel_wrote_it(
+            client_address in any_address(),
+            service_address in any_address(),
+            process_address in any_address(),
+            state in 0u32..20,
+            age: u64,
+        ) {
+            let reply = emit(&[
+                address::encode(connection::CLIENT_ADDRESS, client_address),
+                address::encode(connection::SERVICE_ADDRESS, service_address),
+                address::encode(connection::PROCESS_ADDRESS, process_address),
+                bytes(connection::STATE, &state.to_ne_bytes()),
+                uint(connection::AGE, age),
+            ]);
+            let state = TcpState::from(state);
+            let expected =
+                Connection { client_address, service_address, process_address, state, age };
+            prop_assert_eq!(Connection::decode(&reply).unwrap(), expected);
+        }
+
+        #[test]
+        fn no_reply_makes_a_decoder_panic(
+            attributes in prop::collection::vec(
+                (0u16..8, prop::collection::vec(any::<u8>(), 0..40)),
+                0..6,
+            ),
+            cut in 0usize..8,
+        ) {
+            let attributes: Vec<_> =
+                attributes.iter().map(|(kind, value)| bytes(*kind, value)).collect();
+            let mut reply = emit(&attributes);
+            reply.truncate(reply.len().saturating_sub(cut));
+            let _ = Service::decode(&reply);
+            let _ = Process::decode(&reply);
+            let _ = Connection::decode(&reply);
+            let _ = Net::decode(&reply);
+        }
+    }
+
+    #[test]
+    fn a_reply_without_the_objects_name_is_refused() {
+        let error = Service::decode(&[]).unwrap_err();
+        assert_eq!(error.to_string(), "the reply has no service-address");
+    }
+}
