@@ -86,7 +86,7 @@ fn remove_services(client: &mut Client) -> Result<(), Failure> {
 }
 
 /// Takes away the rules, the routes and the devices.
-fn remove(route: &mut Rtnetlink, devices: &Devices, found: &Found) -> Result<(), Failure> {
+pub fn remove(route: &mut Rtnetlink, devices: &Devices, found: &Found) -> Result<(), Failure> {
     for rule in &found.rules {
         route.del_rule(rule).doing(|| {
             format!(

@@ -22,6 +22,9 @@ pub fn load() -> Result<Client, Failure> {
     .doing(|| format!("reach the module {NAME}"))
 }
 
+/// What to do if `modprobe` does not find it.
+const NEXT: &str = "if the module is built but not installed, `insmod tcp_dispatch.ko` loads it";
+
 fn modprobe() -> Result<(), Failure> {
     // The kernel's own idea of the path: root's PATH may lack /sbin.
     let path = fs::read_to_string("/proc/sys/kernel/modprobe").unwrap_or_default();
@@ -33,7 +36,7 @@ fn modprobe() -> Result<(), Failure> {
     let output = Command::new(path)
         .arg(NAME)
         .output()
-        .map_err(|error| Failure::new(doing(), format!("{path}: {error}")))?;
+        .map_err(|error| Failure::new(doing(), format!("{path}: {error}")).next(NEXT))?;
     if output.status.success() {
         return Ok(());
     }
@@ -43,6 +46,5 @@ fn modprobe() -> Result<(), Failure> {
         "" => format!("{path} failed: {}", output.status),
         said => said.to_owned(),
     };
-    Err(Failure::new(doing(), cause)
-        .next("if it is not installed, load it with `insmod tcp_dispatch.ko`"))
+    Err(Failure::new(doing(), cause).next(NEXT))
 }

@@ -16,6 +16,8 @@
 //! port, so that its `rp_filter` has nothing to judge.
 
 mod found;
+#[cfg(test)]
+mod tests;
 
 pub use found::Found;
 

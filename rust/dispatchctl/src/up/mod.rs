@@ -4,12 +4,14 @@
 
 mod steps;
 
+pub use steps::Steps;
+
 use crate::cli::UpSettings;
 use crate::failure::{Context, Failure};
 use crate::module;
 use crate::plumbing::{Found, DEVICES};
 use crate::rtnetlink::Rtnetlink;
-use steps::Steps;
+
 use tcp_dispatch_netlink::{Client, NetSettings, Prefix};
 
 /// Sets up the network namespace and returns what there is to show.
