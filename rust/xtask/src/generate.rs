@@ -3,6 +3,7 @@
 //! The kernel's side of the netlink family, generated from its specification.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{bail, Context, Result};
@@ -68,7 +69,7 @@ fn generate(arguments: &[&str]) -> Result<String> {
     command
         .args(arguments)
         .arg("--spec")
-        .arg(paths::checkout().join(SPEC));
+        .arg(tree()?.join(SPEC));
     let output = command
         .output()
         .context("can't run the kernel's ynl_gen_c.py")?;
@@ -79,4 +80,19 @@ fn generate(arguments: &[&str]) -> Result<String> {
         );
     }
     String::from_utf8(output.stdout).context("ynl_gen_c.py wrote something else than text")
+}
+
+/// A tree with the specification where the generator expects it: its schema one directory up.
+fn tree() -> Result<PathBuf> {
+    let tree = paths::build().join("ynl");
+    let netlink = tree.join("Documentation/netlink");
+    fs::create_dir_all(netlink.join("specs"))?;
+    fs::copy(paths::checkout().join(SPEC), tree.join(SPEC))
+        .with_context(|| format!("can't read {SPEC}"))?;
+    for entry in fs::read_dir(paths::linux_source().join("Documentation/netlink"))?.flatten() {
+        if entry.path().is_file() {
+            fs::copy(entry.path(), netlink.join(entry.file_name()))?;
+        }
+    }
+    Ok(tree)
 }

@@ -2,6 +2,7 @@
 
 //! `cargo xtask lint`: all that can be checked without running anything of the project.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -136,13 +137,24 @@ fn licences(files: &[PathBuf]) -> Result<()> {
 
 /// All Rust, with the build root's rustfmt, so that everybody's is the same.
 fn rustfmt(files: &[PathBuf]) -> Result<()> {
-    let files: Vec<_> = files
-        .iter()
-        .filter(|path| path.extension().is_some_and(|found| found == "rs"))
-        .collect();
+    let rust = files.iter().filter(|path| is(path, "rs", &[]));
     let mut rustfmt = buildroot::command("rustfmt");
-    run_check(rustfmt.args(["--check", "--edition", "2021"]).args(files))
-        .context("`cargo fmt` formats host code, `rustfmt --edition 2021 FILE` the module's")
+    rustfmt.args(["--check", "--files-with-diff", "--edition", "2021"]);
+    let output = rustfmt
+        .args(rust)
+        .output()
+        .context("can't run rustfmt in the build root")?;
+    let message = String::from_utf8_lossy(&output.stderr);
+    ensure!(message.is_empty(), "{}", message.trim());
+    // A file is named once by itself and once by each that has it as a module.
+    let found = String::from_utf8_lossy(&output.stdout);
+    let found: BTreeSet<_> = found.lines().filter(|line| !line.is_empty()).collect();
+    ensure!(
+        found.is_empty(),
+        "run `rustfmt --edition 2021` on these:\n    {}",
+        found.into_iter().collect::<Vec<_>>().join("\n    ")
+    );
+    Ok(())
 }
 
 fn shellcheck(files: &[PathBuf]) -> Result<()> {

@@ -46,23 +46,27 @@ fn fragments() -> Result<String> {
     Ok(texts.concat())
 }
 
+/// What a half-made output tree must have been begun with, so that `make` can go on in it.
+fn foundation() -> String {
+    let parts = [&buildroot::STEP, &source::STEP].map(step::made);
+    format!("{}{}\n", parts.concat(), Kernel::Debug.compiler())
+}
+
 /// Comments of the fragments don't count.
 fn inputs() -> Result<String> {
-    let parts = [&buildroot::STEP, &source::STEP].map(step::made);
     let fragments = fragments()?;
     let options = fragments
         .lines()
         .filter(|line| line.starts_with("CONFIG_") || line.ends_with(" is not set"));
     Ok(format!(
-        "{}{}\n{}\n",
-        parts.concat(),
-        Kernel::Debug.compiler(),
+        "{}{}\n",
+        foundation(),
         options.collect::<Vec<_>>().join("\n")
     ))
 }
 
 fn make(task: &Task) -> Result<()> {
-    Kernel::Debug.begin(&inputs()?)?;
+    Kernel::Debug.begin(&foundation())?;
     let dir = paths::kernel(Kernel::Debug.name());
     let build = dir.join("build");
     let fragments = fragments()?;

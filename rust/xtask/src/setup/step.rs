@@ -50,7 +50,7 @@ impl Step {
         if self.is_done() {
             return Ok(());
         }
-        let stamp = stamp(self.name);
+        let (stamp, inputs) = (stamp(self.name), (self.inputs)()?);
         if stamp.exists() {
             fs::remove_file(&stamp)?;
         }
@@ -59,7 +59,7 @@ impl Step {
         let now = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)?
             .as_nanos();
-        write_whole(&stamp, &format!("{}{MADE}{now}\n", (self.inputs)()?))?;
+        write_whole(&stamp, &format!("{inputs}{MADE}{now}\n"))?;
         task.done();
         Ok(())
     }
