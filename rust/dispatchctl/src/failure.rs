@@ -70,8 +70,7 @@ impl<T> Context<T> for Result<T, tcp_dispatch_netlink::Error> {
             };
             let next = next(errno).or_else(|| {
                 matches!(errno, Errno::EPERM | Errno::EACCES).then(|| {
-                    "run it as root, or with CAP_NET_ADMIN where the network namespace was made"
-                        .to_owned()
+                    "run it as root, or with CAP_NET_ADMIN over the network namespace".to_owned()
                 })
             });
             match next {
