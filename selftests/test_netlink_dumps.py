@@ -86,6 +86,8 @@ def a_dump_of_3000_connections_has_each_that_stays_while_others_come_and_go(net)
     check.equal(len(mine), _CONNECTIONS // 3, "connections of one process")
     for client in clients:
         client.reset()
+    for other in others:
+        net.control.connection_del(other, SERVICE)
     wait.until(lambda: not net.control.connections(), "the table gets empty")
 
 

@@ -10,7 +10,7 @@
 import socket
 import struct
 
-from lib import check, dispatch, family, namespace, netlink
+from lib import check, dispatch, family, namespace
 from lib.family import CONNECTION, NET, PROCESS, SERVICE
 from lib.netlink import NLM_F_ACK, NLM_F_DUMP, NetlinkError, attribute
 from lib.runner import test
@@ -236,15 +236,35 @@ def an_address_that_cannot_serve_is_EADDRNOTAVAIL(control):
     for operation, names, at, addresses in (
         (family.PROCESS_ADD, PROCESS, "process-address", ["10.78.0.1:80", "192.0.2.7:80", "127.0.0.1:80"]),
         (family.SERVICE_ADD, SERVICE, "service-address", ["224.0.0.1:80", "255.255.255.255:80", "240.0.0.1:80"]),
-        # A process address is no address for clients.
-        (family.SERVICE_ADD, SERVICE, "service-address", ["10.77.0.9:80"]),
+        (family.CONNECTION_ADD, CONNECTION, "client-address", ["10.77.0.9:80", "224.0.0.1:80", "0.1.2.3:80"]),
     ):
         for address in addresses:
-            given = {at: address}
-            if names is PROCESS:
-                given = {"service-address": _SERVICE} | given
+            given = {name: _VALID[name] for name in _OPERATIONS[operation][1]} | {at: address}
             error = _refused(control, "EADDRNOTAVAIL", operation, _encode(names, given))
             check.equal(error.path, [family.number(names, at)], f"{address}: the offending attribute")
+
+
+@test
+def an_address_that_is_taken_otherwise_is_EADDRINUSE(control):
+    _serve(control)
+    # A process address is no address for clients.
+    error = _refused(control, "EADDRINUSE", family.SERVICE_ADD, _encode(SERVICE, {"service-address": "10.77.0.9:80"}))
+    check.equal(error.path, [family.number(SERVICE, "service-address")], "the offending attribute")
+    # To the process both connections would look alike.
+    other = "192.0.2.2:80"
+    control.serve(other, _PROCESS)
+    control.connection_add("198.51.100.2:42000", _SERVICE, _PROCESS)
+    given = {"client-address": "198.51.100.2:42000", "service-address": other, "process-address": _PROCESS}
+    error = _refused(control, "EADDRINUSE", family.CONNECTION_ADD, _encode(CONNECTION, given))
+    check.equal(error.path, [family.number(CONNECTION, "process-address")], "the offending attribute")
+    # A range that would take a service's address in.
+    control.reset()
+    control.service_add(_SERVICE)
+    number = lambda name: family.number(NET, name)
+    request = attribute(number("process-prefix"), socket.inet_aton("192.0.0.0"))
+    request += attribute(number("process-prefix-len"), struct.pack("=B", 16))
+    error = _refused(control, "EADDRINUSE", family.NET_SET, request)
+    check.equal(error.path, [number("process-prefix")], "the offending attribute")
 
 
 @test

@@ -124,6 +124,18 @@ def a_client_on_the_server_may_connect_to_a_process_address(net):
 
 
 @test
+def a_packet_from_outside_cannot_reset_a_local_clients_direct_connection_to_a_process(net):
+    send = inject.Injector(net.client)
+    with capture.Capture(net.server, "lo") as wire, Client(net.server, _PROCESS, source=f"{SERVER}:48000") as direct:
+        direct.who()
+        answer = wire.wait_for(lambda seen: seen.source == _PROCESS and seen.payload, "the daemon's answer")
+        after = answer.sequence + answer.payload
+        # Early demux finds the client's socket by it.
+        _dropped(net, lambda: send.segment(_PROCESS, direct.address, RST | ACK, after, answer.acknowledgment))
+        check.equal(direct.who()[0], _PROCESS, "the direct connection's process afterwards")
+
+
+@test
 def what_a_process_sends_outside_of_any_connection_does_not_leave(net):
     before = net.control.drops("no-connection")
     with net.server:

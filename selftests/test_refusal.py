@@ -9,7 +9,7 @@
                                  10.77.0.9:80     nobody listens
 """
 
-from lib import capture, check, daemon, inject, packet, topology, wait
+from lib import capture, check, daemon, inject, topology, wait
 from lib.client import Client, refused, who
 from lib.packet import ACK, FIN, PSH, RST, SYN
 from lib.runner import test
