@@ -70,7 +70,7 @@ fn output(command: &mut Command, what: &str) -> Result<()> {
     let output = child::tree(command)
         .stdin(Stdio::null())
         .output()
-        .with_context(|| format!("can't {what}: {} doesn't run", command.get_program().display()))?;
+        .with_context(|| format!("can't {what}: {} doesn't run", command.get_program().to_string_lossy()))?;
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<_> = text.lines().collect();

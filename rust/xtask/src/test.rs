@@ -1,14 +1,48 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Placeholder: written by its own commit.
+//! `cargo xtask test`: every test, on the host and in the VM.
+
+mod host;
+mod ktap;
+mod kunit;
+mod selftests;
+mod tally;
 
 use std::process::ExitCode;
 
-/// Arguments of the subcommand.
-#[derive(clap::Args)]
-pub struct Args {}
+use anyhow::Result;
 
-/// Runs the subcommand.
-pub fn run(_args: Args) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not there yet")
+use crate::setup;
+use crate::vm::MachineArgs;
+use tally::Tally;
+
+/// Arguments of `cargo xtask test`.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    machine: MachineArgs,
+    /// Run only the selftests whose `file: title` matches, and no tests on the host
+    #[arg(long, value_name = "REGEX", conflicts_with = "host_only")]
+    filter: Option<String>,
+    /// Run only the selftests
+    #[arg(long)]
+    vm_only: bool,
+    /// Run only the tests that need no VM
+    #[arg(long, conflicts_with = "vm_only")]
+    host_only: bool,
+}
+
+/// Runs the tests; the last line says what came of them.
+pub fn run(args: Args) -> Result<ExitCode> {
+    if !args.host_only {
+        setup::ensure(&args.machine.kernel)?;
+    }
+    let mut tally = Tally::default();
+    if !args.vm_only && args.filter.is_none() {
+        host::run(&mut tally)?;
+    }
+    if !args.host_only {
+        tally = selftests::run(args.machine, args.filter, tally)?;
+    }
+    Ok(tally.finish())
 }

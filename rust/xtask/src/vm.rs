@@ -23,7 +23,7 @@ use anyhow::Result;
 
 use crate::setup;
 use job::{Input, Job, Output};
-pub use run::{Outcome, run as boot};
+pub use run::run as boot;
 
 /// Arguments of `cargo xtask vm`.
 #[derive(clap::Args)]

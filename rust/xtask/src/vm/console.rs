@@ -133,16 +133,16 @@ fn report(line: &str) -> Option<Report> {
 }
 
 /// A console line without the time and the caller that the kernel puts before it.
-fn message(mut line: &str) -> &str {
-    // "[    1.234567] ", and with CONFIG_PRINTK_CALLER "[    T1] " after it.
-    for _ in 0..2 {
-        let inside = line.strip_prefix('[').and_then(|rest| rest.split_once("] "));
-        match inside {
-            Some((stamp, rest)) if is_stamp(stamp) => line = rest,
-            _ => break,
+fn message(line: &str) -> &str {
+    // "[    1.234567] ", and "[    1.234567][    T1] " with CONFIG_PRINTK_CALLER.
+    let mut rest = line;
+    while let Some((stamp, after)) = rest.strip_prefix('[').and_then(|inside| inside.split_once(']')) {
+        if !is_stamp(stamp) {
+            break;
         }
+        rest = after;
     }
-    line
+    if rest.len() == line.len() { line } else { rest.strip_prefix(' ').unwrap_or(rest) }
 }
 
 fn is_stamp(text: &str) -> bool {

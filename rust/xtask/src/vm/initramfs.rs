@@ -72,6 +72,7 @@ pub fn make(kernel: &Kernel, job: &[u8]) -> Result<File> {
     archive.program("bin/busybox", &busybox);
     archive.program("init", &script("init")?);
     archive.program("guest-init", &script("guest-init")?);
+    archive.add("fstab", 0o100_644, &script("fstab")?);
     archive.program("job", job);
     let mut order = String::new();
     for module in kernel.files_of_modules(MODULES)? {
