@@ -12,10 +12,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::{self, JoinHandle};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::child;
-use crate::buildroot;
+use crate::{buildroot, paths};
 
 /// What the kernel is told, besides where its console is.
 ///
@@ -95,21 +95,23 @@ impl Machine {
 
     /// Shares `dir` with the guest, under the tag `share`.
     pub fn share(&mut self, dir: &Path) -> Result<()> {
+        ensure!(dir.is_dir(), "can't share {}: it is no directory", dir.display());
         // A listener without a name in any file system: there is nothing to remove later.
         let name = format!("tcp_dispatch-virtiofs-{}", std::process::id());
         let address = SocketAddr::from_abstract_name(name)?;
         let listener = UnixListener::bind_addr(&address).context("can't listen for virtiofs")?;
         let ours = UnixStream::connect_addr(&address).context("can't connect to virtiofs")?;
-        // Open, a directory is reached from the build root, wherever it lies.
-        let dir = File::open(dir).with_context(|| format!("can't share {}", dir.display()))?;
         child::inherit(&listener)?;
-        child::inherit(&dir)?;
-        let mut command = buildroot::command("/usr/libexec/virtiofsd");
-        command.arg(format!("--fd={}", listener.as_raw_fd()));
-        command.arg(format!("--shared-dir=/proc/self/fd/{}", dir.as_raw_fd()));
-        command.args(["--sandbox=none", "--log-level=error"]);
+        // It serves a directory of this machine's, which the build root doesn't see, so it runs
+        // outside of that, with the libraries from inside.
+        let root = paths::buildroot();
+        let mut command = Command::new(root.join("usr/lib64/ld-linux-x86-64.so.2"));
+        command.arg("--library-path").arg(root.join("usr/lib/x86_64-linux-gnu"));
+        command.arg(root.join("usr/libexec/virtiofsd"));
+        command.arg(format!("--fd={}", listener.as_raw_fd())).arg("--shared-dir").arg(dir);
+        command.args(["--sandbox=chroot", "--log-level=error"]);
         let virtiofsd = child::tied(&command).process_group(0).stdin(Stdio::null()).spawn();
-        self.virtiofsd = Some(virtiofsd.context("can't run virtiofsd in the build root")?);
+        self.virtiofsd = Some(virtiofsd.context("can't run the build root's virtiofsd")?);
 
         let number = self.inherit(ours)?;
         let memory = format!("memory-backend-memfd,id=memory,size={}M,share=on", self.memory);
