@@ -38,7 +38,7 @@ pub struct Args {}
 pub fn run(_args: Args) -> Result<ExitCode> {
     setup::ensure_source()?;
     for (file, arguments) in FILES {
-        let text = generate(arguments)?;
+        let text = generate(file, arguments)?;
         let path = paths::checkout().join(file);
         if fs::read_to_string(&path).is_ok_and(|old| old == text) {
             println!("{file}: as it was");
@@ -54,7 +54,7 @@ pub fn run(_args: Args) -> Result<ExitCode> {
 pub fn outdated() -> Result<Vec<&'static str>> {
     let mut outdated = Vec::new();
     for (file, arguments) in FILES {
-        let text = generate(arguments)?;
+        let text = generate(file, arguments)?;
         if fs::read_to_string(paths::checkout().join(file)).ok() != Some(text) {
             outdated.push(file);
         }
@@ -62,31 +62,36 @@ pub fn outdated() -> Result<Vec<&'static str>> {
     Ok(outdated)
 }
 
-/// What the kernel's generator makes of the specification.
-fn generate(arguments: &[&str]) -> Result<String> {
+/// What the kernel's generator makes of the specification for `file`.
+fn generate(file: &str, arguments: &[&str]) -> Result<String> {
+    let tree = tree()?;
+    // The source includes its header by the name that its own file has.
+    let name = file.rsplit('/').next().unwrap_or(file);
+    let out = tree.join(name);
     let mut command = buildroot::command("python3");
     command.arg(paths::linux_source().join("tools/net/ynl/pyynl/ynl_gen_c.py"));
-    command
-        .args(arguments)
-        .arg("--spec")
-        .arg(tree()?.join(SPEC));
+    command.args(arguments).arg("--spec").arg(tree.join(SPEC));
     let output = command
+        .arg("-o")
+        .arg(&out)
         .output()
         .context("can't run the kernel's ynl_gen_c.py")?;
     if !output.status.success() {
         bail!(
-            "the kernel's ynl_gen_c.py can't make C of {SPEC}:\n{}",
+            "the kernel's ynl_gen_c.py can't make {name} of {SPEC}:\n{}",
             String::from_utf8_lossy(&output.stderr).trim()
         );
     }
-    String::from_utf8(output.stdout).context("ynl_gen_c.py wrote something else than text")
+    fs::read_to_string(&out).with_context(|| format!("ynl_gen_c.py wrote no {name}"))
 }
 
-/// A tree with the specification where the generator expects it: its schema one directory up.
+/// A tree that looks like the kernel's to the generator: it wants the specification's schema
+/// beside it, and searches upwards for `MAINTAINERS` without end.
 fn tree() -> Result<PathBuf> {
     let tree = paths::build().join("ynl");
     let netlink = tree.join("Documentation/netlink");
     fs::create_dir_all(netlink.join("specs"))?;
+    fs::write(tree.join("MAINTAINERS"), "")?;
     fs::copy(paths::checkout().join(SPEC), tree.join(SPEC))
         .with_context(|| format!("can't read {SPEC}"))?;
     for entry in fs::read_dir(paths::linux_source().join("Documentation/netlink"))?.flatten() {
