@@ -153,6 +153,8 @@ struct Watch {
     /// What went wrong, told by the guest or seen here.
     wrong: Option<String>,
     answered: bool,
+    /// Nobody takes the output.
+    unwanted: bool,
     ended: bool,
     console_ended: bool,
     signal: Option<i32>,
@@ -179,6 +181,7 @@ impl Watch {
             statuses: Vec::new(),
             wrong: None,
             answered: false,
+            unwanted: false,
             ended: false,
             console_ended: false,
             signal: None,
@@ -189,8 +192,9 @@ impl Watch {
     fn follow(&mut self, events: &Receiver<Event>, answers: &mut UnixStream) {
         let started = Instant::now();
         let mut last_chance: Option<Instant> = None;
-        while !self.ended && self.signal.is_none() {
-            if last_chance.is_none() && (!self.statuses.is_empty() || self.wrong.is_some()) && self.outputs == 0 {
+        while !self.ended && !self.unwanted && self.signal.is_none() {
+            let is_over = !self.statuses.is_empty() && self.outputs == 0;
+            if last_chance.is_none() && (is_over || self.wrong.is_some()) {
                 last_chance = Some(Instant::now() + END);
             }
             let deadline = match (last_chance, self.ready, self.timeout) {
@@ -240,7 +244,10 @@ impl Watch {
                     Ok(true) => {}
                     Ok(false) if self.ended => {}
                     Ok(false) => drop(self.wrong.get_or_insert("a part of the command's output is lost".into())),
-                    Err(error) => drop(self.wrong.get_or_insert(format!("the command's output can't be written: {error}"))),
+                    Err(error) => {
+                        self.unwanted = true;
+                        self.wrong.get_or_insert(format!("the command's output can't be written: {error}"));
+                    }
                 }
             }
             Event::Escape => {}
