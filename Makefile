@@ -91,7 +91,7 @@ kdir:
 		[ -f $(KDIR)/rust/$$file ] || fail "has no Rust metadata (rust/$$file), as headers packages don't:" \
 			'run make modules_prepare in the full source with the same configuration'; \
 	done; \
-	wanted=$$(sed -n 's/^CONFIG_RUSTC_VERSION_TEXT="\(.*\)"/\1/p' $$config); \
+	wanted=$$(sed -n 's/^CONFIG_RUSTC_VERSION_TEXT="*\([^"]*\)"*$$/\1/p' $$config); \
 	found=$$($(RUSTC) --version 2>/dev/null) || fail "needs \"$$wanted\", and there is no $(RUSTC): set RUSTC"; \
 	[ "$$wanted" = "$$found" ] || fail "was prepared with \"$$wanted\", and $(RUSTC) is \"$$found\":" \
 		'metadata is read only by the compiler that wrote it; set RUSTC to that one'

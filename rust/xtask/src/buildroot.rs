@@ -35,6 +35,9 @@ const PACKAGES: &[&str] = &[
     "libssl-dev",
     "xz-utils",
     "kmod",
+    // Without it the configuration loses BTF, and with that fields of `struct module`: no module
+    // would load.
+    "pahole",
     // KASAN sees Rust code only in a kernel that clang compiled.
     "clang-19",
     // The VM.

@@ -6,6 +6,7 @@
 //! configuration and the same rustc, so the symbols come out with the names they have in Debian's
 //! image, and a module built here loads there.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -53,6 +54,7 @@ fn make(task: &Task) -> Result<()> {
     task.at("checking the configuration");
     task.run(Kernel::Stock.make().args([&local, "olddefconfig"]))?;
     require(&config, NEEDED)?;
+    same_options(&packages::file("config")?, &config, task)?;
     task.run(Kernel::Stock.make().args([&local, "modules_prepare"]))?;
     let prepared = prepared_release(&build)?;
     ensure!(
@@ -64,6 +66,36 @@ fn make(task: &Task) -> Result<()> {
     fs::copy(packages::file("vmlinuz")?, dir.join("vmlinuz"))?;
     install_modules(&release, &dir, task)?;
     step::write_whole(&dir.join("release"), &format!("{release}\n"))
+}
+
+/// Options that tell of a tool's abilities and of nothing in the kernel itself.
+const OF_TOOLS: [&str; 5] = [
+    "CONFIG_OPENSSL_",
+    "CONFIG_CC_",
+    "CONFIG_AS_",
+    "CONFIG_LD_",
+    "CONFIG_GCC_VERSION",
+];
+
+/// Options may fall when a tool is missing, and types may change with them: BTF's does change
+/// `struct module`, so that fails here and not when a module is loaded. Others are told of.
+fn same_options(debian: &Path, ours: &Path, task: &Task) -> Result<()> {
+    let (debian, ours) = (fs::read_to_string(debian)?, fs::read_to_string(ours)?);
+    let ours: HashSet<_> = ours.lines().collect();
+    let lost: Vec<_> = debian
+        .lines()
+        .filter(|line| line.starts_with("CONFIG_") && !ours.contains(line))
+        .filter(|line| !OF_TOOLS.iter().any(|prefix| line.starts_with(prefix)))
+        .collect();
+    ensure!(
+        !lost.contains(&"CONFIG_DEBUG_INFO_BTF_MODULES=y"),
+        "Debian's kernel has BTF for modules, and the tree prepared here has not, so no module would load: \
+         is pahole in the build root?"
+    );
+    if !lost.is_empty() {
+        task.note(&format!("without Debian's {}", lost.join(", ")));
+    }
+    Ok(())
 }
 
 /// What follows the version of the source in `release`.
