@@ -91,7 +91,7 @@ def the_wire_shows_only_the_service_address(net):
             (packet.RST, "RST"),
         ):
             wire.wait_for(lambda seen: seen.source == SERVICE and seen.flags & flags == flags, f"a {name} of the service")
-    check.equal(wire.lost(), 0, "packets that the capture missed")
+    check.equal(wire.lost, 0, "packets that the capture missed")
     check.equal(wire.addresses(), {CLIENT, HOST}, "addresses on the wire")
 
 

@@ -9,6 +9,7 @@ from . import packet, wait
 
 _ETH_P_ALL, _ETH_P_IP = 3, 0x0800
 _OUTGOING = 4
+_SOL_PACKET, _PACKET_STATISTICS = 263, 6
 _SO_RCVBUFFORCE = 33
 
 
@@ -32,6 +33,8 @@ class Capture:
     def __exit__(self, *_):
         self._done = True
         self._thread.join()
+        # How many packets the capture missed: struct tpacket_stats.
+        self.lost = struct.unpack("=II", self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))[1]
         self._socket.close()
 
     def _receive(self):
@@ -58,11 +61,6 @@ class Capture:
             if data[9] == 1 and len(data) >= start + 28 and data[start] in (3, 4, 5, 11, 12):
                 found.update(socket.inet_ntoa(data[start + 8 + at : start + 12 + at]) for at in (12, 16))
         return found
-
-    def lost(self):
-        """How many packets the capture missed; reading it sets it to zero."""
-        statistics = self._socket.getsockopt(263, 6, 8)
-        return struct.unpack("=II", statistics)[1]
 
     def wait_for(self, condition, what):
         """Waits for a segment that meets the condition, and returns the first."""

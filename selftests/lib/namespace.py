@@ -75,6 +75,10 @@ class Namespace:
         with self, open(f"/proc/sys/{path}", "w", encoding="ascii") as file:
             file.write(str(value))
 
+    def exists(self):
+        """Whether the namespace has its name still."""
+        return os.path.exists(f"{_RUN}/{self.name}")
+
     def delete(self):
         """Deletes the name, and the namespace if nothing else holds it."""
         if _all.pop(self.name, None):

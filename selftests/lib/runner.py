@@ -91,7 +91,10 @@ def _run_file(file, tests):
     else:
         for each in tests:
             _run_test(report, each, topology)
-            dispatch.reset_all()
+            try:
+                dispatch.reset_all()
+            except Exception:
+                report.diagnostic("services were left to the next test:\n" + _explain(file.__name__))
     try:
         _within(lambda: _tear_down(since, references), _DEADLINE * wait.SCALE)
         report.ok(_LEFT)
