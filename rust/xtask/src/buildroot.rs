@@ -70,6 +70,7 @@ pub const STEP: Step = Step {
     name: "build root",
     why: "Debian 13 with the kernel's compilers and QEMU, so that this machine's don't matter",
     size: 1700,
+    downloads: true,
     inputs: || {
         Ok(format!(
             "{SUITE}\n{}\n{}\n",

@@ -18,6 +18,7 @@ pub const STEP: Step = Step {
     name: "debug kernel",
     why: "building a kernel with KASAN, lockdep and kmemleak; about 20 minutes with 2 cores",
     size: 1500,
+    downloads: false,
     inputs,
     make,
 };

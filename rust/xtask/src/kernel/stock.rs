@@ -24,6 +24,7 @@ pub const STEP: Step = Step {
     name: "stock kernel",
     why: "making Debian's Rust metadata again, which its packages don't carry",
     size: 350,
+    downloads: false,
     inputs,
     make,
 };

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{anyhow, ensure, Context, Result};
 
 use super::mirror::{mirror, sources, OVERRIDE};
 use super::progress::Task;
@@ -33,11 +33,11 @@ pub struct Apt {
 }
 
 impl Apt {
-    /// Fetches the lists for `suite`.
-    pub fn update(suite: &str, task: &Task) -> Result<Self> {
-        let dir = paths::cache().join("apt");
+    /// Fetches the lists for `suite`: the first that set-up asks of the network.
+    pub fn update(suite: &str, task: &Task) -> Result<()> {
+        let apt = Self::new();
         for part in ["lists/partial", "archives/partial", "sources.list.d"] {
-            fs::create_dir_all(dir.join(part))?;
+            fs::create_dir_all(apt.dir.join(part))?;
         }
         // apt on Debian 13 no longer trusts Debian's keys for a source that doesn't name them.
         let signed = if Path::new(KEYRING).exists() {
@@ -45,23 +45,37 @@ impl Apt {
         } else {
             "deb ".into()
         };
-        write_whole(
-            &dir.join("sources.list"),
-            &sources(suite).replace("deb ", &signed),
-        )?;
-        let mut apt = Self {
-            dir,
-            packages: HashMap::new(),
-        };
-        task.at("fetching package lists");
-        task.run(apt.command("apt-get").args(["--option", "APT::Update::Error-Mode=any", "update"])).with_context(|| {
-            format!(
-                "the package mirror {} doesn't answer as it should: check the network, or set {OVERRIDE} to another one",
+        let list = sources(suite).replace("deb ", &signed);
+        write_whole(&apt.dir.join("sources.list"), &list)?;
+        let mut update = apt.command("apt-get");
+        update.args(["--option", "APT::Update::Error-Mode=any", "update"]);
+        task.run(&mut update).map_err(|error| {
+            let error = error.to_string();
+            let lines = error.lines().map(str::trim);
+            let why = lines
+                .filter_map(|line| line.strip_prefix("E: "))
+                .next()
+                .unwrap_or("see the log");
+            anyhow!(
+                "the package mirror {} doesn't answer as it should ({why}): check the network, or set \
+                 {OVERRIDE} to another mirror, then try again",
                 mirror()
             )
-        })?;
+        })
+    }
+
+    /// Reads the lists that [`Apt::update`] fetched.
+    pub fn open() -> Result<Self> {
+        let mut apt = Self::new();
         apt.read()?;
         Ok(apt)
+    }
+
+    fn new() -> Self {
+        Self {
+            dir: paths::cache().join("apt"),
+            packages: HashMap::new(),
+        }
     }
 
     /// apt's program `name`, with its state in the cache instead of `/var`.

@@ -49,6 +49,7 @@ const GUEST: Step = Step {
     name: "guest image",
     why: "the programs that demo and tests run in the VM",
     size: 900,
+    downloads: true,
     inputs: || {
         Ok(format!(
             "{}{}",
@@ -114,6 +115,13 @@ fn make(last: &[&Step]) -> Result<()> {
         "Setting up in {}; it is made once and kept:",
         paths::cache().display()
     ));
+    if missing().any(|step| step.downloads) {
+        let name = "package lists";
+        let _lock = step::lock(name, &progress)?;
+        let task = progress.begin(name, &format!("asking {} what there is", mirror()));
+        apt::Apt::update(packages::SUITE, &task)?;
+        task.done();
+    }
     // Downloads wait for the network while packages are unpacked; the guest's packages are
     // unpacked while compilers run.
     both(

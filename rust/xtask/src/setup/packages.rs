@@ -29,6 +29,7 @@ pub const STEP: Step = Step {
     name: "kernel packages",
     why: "Debian's own kernel, and its source",
     size: 600,
+    downloads: true,
     inputs: || Ok(format!("{SUITE} {SERIES} {FLAVOUR}\n")),
     make,
 };
@@ -136,7 +137,7 @@ fn numbers(release: &str) -> Vec<u32> {
 
 fn make(task: &Task) -> Result<()> {
     let new = step::workplace(&dir())?;
-    let apt = Apt::update(SUITE, task)?;
+    let apt = Apt::open()?;
     let versions: Vec<_> = apt
         .packages
         .iter()

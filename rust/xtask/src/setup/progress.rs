@@ -3,7 +3,7 @@
 //! What set-up shows while it works: moving bars on a terminal, a few plain lines elsewhere.
 
 use std::fs::{self, File};
-use std::io::{IsTerminal, Read};
+use std::io::{IsTerminal, Read, Seek, SeekFrom, Write};
 use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
@@ -150,7 +150,8 @@ impl Task {
         fs::create_dir_all(log.parent().expect("it was joined"))?;
         let output = File::options().create(true).append(true).open(&log)?;
         let mut reader = File::open(&log)?;
-        std::io::Seek::seek(&mut reader, std::io::SeekFrom::End(0))?;
+        writeln!(&output, "+ {shown}")?;
+        reader.seek(SeekFrom::End(0))?;
         let mut child = contained(command)
             .stdin(std::process::Stdio::null())
             .stdout(output.try_clone()?)
@@ -180,8 +181,9 @@ impl Task {
             let lines: Vec<_> = text.lines().collect();
             let tail = lines[lines.len().saturating_sub(12)..].join("\n    ");
             bail!(
-                "{}: `{shown}` failed ({status}). Its last lines:\n    {tail}\n  all of them: {}",
+                "{}: `{}` failed ({status}). Its last lines:\n    {tail}\n  all of them: {}",
                 self.name,
+                shorten(&shown),
                 log.display()
             );
         }
@@ -207,6 +209,15 @@ pub fn describe(command: &Command) -> String {
         words.drain(..end);
     }
     words.join(" ")
+}
+
+/// A command for a sentence; the log has all of it.
+fn shorten(shown: &str) -> String {
+    let mut short: String = shown.chars().take(100).collect();
+    if short.len() < shown.len() {
+        short.push('…');
+    }
+    short
 }
 
 /// A duration for people.

@@ -25,6 +25,7 @@ pub const STEP: Step = Step {
     name: "kernel source",
     why: "unpacking what the kernels and the module are built from",
     size: 1300,
+    downloads: false,
     inputs: || {
         Ok(format!(
             "{}without {LEFT_OUT}\n",

@@ -24,6 +24,8 @@ pub struct Step {
     pub why: &'static str,
     /// How many megabytes it takes in the cache.
     pub size: u64,
+    /// Whether it takes packages from the mirror.
+    pub downloads: bool,
     /// All that decides what comes out. A change of it makes the thing anew.
     pub inputs: fn() -> Result<String>,
     /// Makes it. It is done when this returns, and begun anew if it doesn't.
@@ -45,7 +47,7 @@ impl Step {
         if self.is_done() {
             return Ok(());
         }
-        let _lock = self.lock(progress)?;
+        let _lock = lock(self.name, progress)?;
         // Whoever had the lock may have made it.
         if self.is_done() {
             return Ok(());
@@ -63,22 +65,18 @@ impl Step {
         task.done();
         Ok(())
     }
+}
 
-    /// Keeps other set-ups from making the same thing as long as the file is open.
-    fn lock(&self, progress: &Progress) -> Result<File> {
-        let path = stamp(self.name).with_extension("lock");
-        fs::create_dir_all(path.parent().expect("it was joined"))?;
-        let file =
-            File::create(&path).with_context(|| format!("can't write {}", path.display()))?;
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            progress.note(&format!(
-                "{}: waiting for another set-up that makes it",
-                self.name
-            ));
-            flock(&file, FlockOperation::LockExclusive)?;
-        }
-        Ok(file)
+/// Keeps other set-ups from making the thing called `name` as long as the file is open.
+pub fn lock(name: &str, progress: &Progress) -> Result<File> {
+    let path = stamp(name).with_extension("lock");
+    fs::create_dir_all(path.parent().expect("it was joined"))?;
+    let file = File::create(&path).with_context(|| format!("can't write {}", path.display()))?;
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        progress.note(&format!("{name}: waiting for another set-up that makes it"));
+        flock(&file, FlockOperation::LockExclusive)?;
     }
+    Ok(file)
 }
 
 /// A line for the inputs of a step that is made from `step`'s product.
