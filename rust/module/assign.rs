@@ -86,6 +86,10 @@ fn assign(
                 return net
                     .connections
                     .find_by_client(tuple, guard)
+                    .or_else(|| {
+                        let to_process = connection.to_process();
+                        net.connections.find_by_process(to_process, guard)
+                    })
                     .and_then(|connection| connection.upgrade())
                     .ok_or(Drop::NoMemory);
             }

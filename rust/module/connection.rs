@@ -239,12 +239,16 @@ impl ConnectionTable {
 
     fn insert_both(&self, connection: RcuArc<Connection>) -> Result<(), InsertError> {
         let guard = Guard::new();
-        self.by_process
-            .insert(connection.clone())
-            .map_err(|error| match error {
-                EEXIST => InsertError::Conflict,
+        if let Err(error) = self.by_process.insert(connection.clone()) {
+            let there = self.by_process.lookup(connection.to_process(), &guard);
+            return Err(match (error, there) {
+                (EEXIST, Some(there)) if there.by_client.key() == connection.by_client.key() => {
+                    InsertError::Exists
+                }
+                (EEXIST, _) => InsertError::Conflict,
                 _ => InsertError::NoMemory,
-            })?;
+            });
+        }
         let process = connection.process.clone();
         if let Err(error) = self.by_client.insert(connection.clone()) {
             if let Some(entry) = self.by_process.lookup(connection.to_process(), &guard) {

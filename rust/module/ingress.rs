@@ -28,24 +28,15 @@ pub(crate) fn receive(skb: &mut SkBuff, guard: &Guard) -> Verdict {
         return Verdict::Pass;
     }
     let to_process = prefix.contains(packet::destination(skb.ip()));
-    if skb.has_socket() && !to_process {
-        // Early demux found the socket, so TCP knows the destination: it is no service address.
-        return Verdict::Pass;
-    }
     let from_process = prefix.contains(packet::source(skb.ip()));
-    let local = skb.is_from_loopback();
-    if to_process || from_process {
-        if !local {
-            // Process addresses mean nothing outside of this computer.
-            net.drops.count(Drop::Outside);
-            skb.free(DropReason::NotSpecified);
-            return Verdict::Consumed;
-        }
-        if to_process {
-            return Verdict::Pass;
-        }
+    if (to_process || from_process) && !skb.is_from_loopback() {
+        // Process addresses mean nothing outside of this computer.
+        net.drops.count(Drop::Outside);
+        skb.free(DropReason::NotSpecified);
+        return Verdict::Consumed;
     }
-    if !skb.is_to_this_host() {
+    if skb.has_socket() || to_process || !skb.is_to_this_host() {
+        // If early demux found a socket, TCP knows the destination: it is no service address.
         return Verdict::Pass;
     }
     let Some(segment) = Segment::received(skb) else {

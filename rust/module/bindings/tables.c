@@ -27,22 +27,27 @@ struct connection_node {
 	u32 key[3];
 };
 
-static hsiphash_key_t secret __read_mostly __aligned(16);
+/* One function, so that there is one place that draws the secret. */
+static __always_inline const hsiphash_key_t *secret(void)
+{
+	static hsiphash_key_t key __read_mostly __aligned(16);
+
+	net_get_random_once(&key, sizeof(key));
+	return &key;
+}
 
 static __always_inline u32 service_hash(const void *data, u32 len, u32 seed)
 {
 	const u32 *key = data;
 
-	net_get_random_once(&secret, sizeof(secret));
-	return hsiphash_3u32(key[0], key[1], seed, &secret);
+	return hsiphash_3u32(key[0], key[1], seed, secret());
 }
 
 static __always_inline u32 connection_hash(const void *data, u32 len, u32 seed)
 {
 	const u32 *key = data;
 
-	net_get_random_once(&secret, sizeof(secret));
-	return hsiphash_4u32(key[0], key[1], key[2], seed, &secret);
+	return hsiphash_4u32(key[0], key[1], key[2], seed, secret());
 }
 
 static __always_inline int service_compare(struct rhashtable_compare_arg *arg,
