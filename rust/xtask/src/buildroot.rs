@@ -69,7 +69,7 @@ const FILTERS: &[&str] = &[
 pub const STEP: Step = Step {
     name: "build root",
     why: "Debian 13 with the kernel's compilers and QEMU, so that this machine's don't matter",
-    size: 1700,
+    size: 2000,
     downloads: true,
     inputs: || {
         Ok(format!(

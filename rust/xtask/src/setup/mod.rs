@@ -48,7 +48,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 const GUEST: Step = Step {
     name: "guest image",
     why: "the programs that demo and tests run in the VM",
-    size: 900,
+    size: 500,
     downloads: true,
     inputs: || {
         Ok(format!(

@@ -28,7 +28,7 @@ const FLAVOUR: &str = "cloud-amd64";
 pub const STEP: Step = Step {
     name: "kernel packages",
     why: "Debian's own kernel, and its source",
-    size: 600,
+    size: 450,
     downloads: true,
     inputs: || Ok(format!("{SUITE} {SERIES} {FLAVOUR}\n")),
     make,
@@ -157,6 +157,7 @@ fn make(task: &Task) -> Result<()> {
             .collect();
         let (debs, tree) = (new.join("debs"), new.join("tree"));
         apt.download(&names, &debs, task)?;
+        task.at("unpacking");
         for deb in fs::read_dir(&debs)? {
             task.run(
                 Command::new("dpkg-deb")

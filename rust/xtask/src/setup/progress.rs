@@ -134,7 +134,7 @@ impl Task {
 
     /// Runs a command, its output in the task's log and the last line of it as the message.
     pub fn run(&self, command: &mut Command) -> Result<()> {
-        self.run_watched(command, |line| Some(line.to_owned()))
+        self.run_watched(command, |line| (!line.is_empty()).then(|| line.to_owned()))
     }
 
     /// The same; `watch` makes the message of the last line, or keeps the message as it is.

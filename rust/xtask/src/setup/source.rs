@@ -24,7 +24,7 @@ const LEFT_OUT: &str =
 pub const STEP: Step = Step {
     name: "kernel source",
     why: "unpacking what the kernels and the module are built from",
-    size: 1300,
+    size: 900,
     downloads: false,
     inputs: || {
         Ok(format!(
