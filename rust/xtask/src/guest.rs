@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{ensure, Context, Result};
 
 use crate::buildroot;
 use crate::paths;
@@ -16,19 +16,42 @@ use crate::vm::child;
 /// The programs that tests and people want in the guest.
 const PACKAGES: &[&str] = &[
     // Daemons to dispatch to, other dispatchers to compare with, clients.
-    "nginx-light", "haproxy", "ipvsadm", "curl", "iperf3",
+    "nginx-light",
+    "haproxy",
+    "ipvsadm",
+    "curl",
+    "iperf3",
     // The network.
-    "iproute2", "iputils-ping", "nftables", "tcpdump", "ethtool",
+    "iproute2",
+    "iputils-ping",
+    "nftables",
+    "tcpdump",
+    "ethtool",
     // The selftests and the kernel's YNL client.
-    "python3", "python3-yaml", "python3-jsonschema",
+    "python3",
+    "python3-yaml",
+    "python3-jsonschema",
     // The rest of a usable system.
-    "kmod", "procps", "psmisc", "util-linux", "mount", "bash", "less",
+    "kmod",
+    "procps",
+    "psmisc",
+    "util-linux",
+    "mount",
+    "bash",
+    "less",
 ];
 
 /// What is left out of those packages: nobody reads it in the guest.
 const LEFT_OUT: &[&str] = &[
-    "/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/i18n/*",
-    "/usr/share/zoneinfo/*", "/usr/share/lintian/*", "/usr/share/bug/*", "/usr/lib/x86_64-linux-gnu/gconv/*",
+    "/usr/share/doc/*",
+    "/usr/share/man/*",
+    "/usr/share/info/*",
+    "/usr/share/locale/*",
+    "/usr/share/i18n/*",
+    "/usr/share/zoneinfo/*",
+    "/usr/share/lintian/*",
+    "/usr/share/bug/*",
+    "/usr/lib/x86_64-linux-gnu/gconv/*",
 ];
 
 /// Names resolve without a name server, and this machine's own files stay out of the image.
@@ -43,13 +66,32 @@ pub fn build(out: &Path) -> Result<()> {
     let root = paths::cache().join("guest-root.new");
     step::remove(&root)?;
     let mut debootstrap = Command::new("mmdebstrap");
-    debootstrap.args(["--quiet", "--variant=essential", "--architectures=amd64", "--mode=root", "--format=directory"]);
+    debootstrap.args([
+        "--quiet",
+        "--variant=essential",
+        "--architectures=amd64",
+        "--mode=root",
+        "--format=directory",
+    ]);
     debootstrap.arg(format!("--include={}", PACKAGES.join(",")));
-    debootstrap.args(LEFT_OUT.iter().map(|path| format!("--dpkgopt=path-exclude={path}")));
-    debootstrap.args(["--dpkgopt=force-unsafe-io", "--aptopt=APT::Install-Recommends false"]);
-    debootstrap.args(["--aptopt=Acquire::Retries=2", "--aptopt=Acquire::Languages=none"]);
+    debootstrap.args(
+        LEFT_OUT
+            .iter()
+            .map(|path| format!("--dpkgopt=path-exclude={path}")),
+    );
+    debootstrap.args([
+        "--dpkgopt=force-unsafe-io",
+        "--aptopt=APT::Install-Recommends false",
+    ]);
+    debootstrap.args([
+        "--aptopt=Acquire::Retries=2",
+        "--aptopt=Acquire::Languages=none",
+    ]);
     debootstrap.arg(format!("--customize-hook={NAMES}"));
-    debootstrap.arg(SUITE).arg(&root).args(sources(SUITE).lines());
+    debootstrap
+        .arg(SUITE)
+        .arg(&root)
+        .args(sources(SUITE).lines());
     output(&mut debootstrap, "make the guest's root file system")?;
     image(&root, out)?;
     step::remove(&root)
@@ -70,7 +112,12 @@ fn output(command: &mut Command, what: &str) -> Result<()> {
     let output = child::tree(command)
         .stdin(Stdio::null())
         .output()
-        .with_context(|| format!("can't {what}: {} doesn't run", command.get_program().to_string_lossy()))?;
+        .with_context(|| {
+            format!(
+                "can't {what}: {} doesn't run",
+                command.get_program().to_string_lossy()
+            )
+        })?;
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<_> = text.lines().collect();

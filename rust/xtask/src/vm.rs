@@ -67,12 +67,17 @@ pub struct MachineArgs {
 impl MachineArgs {
     /// How long something may take that takes `seconds` on Debian's kernel.
     pub fn timeout(&self, seconds: u64) -> Duration {
-        Duration::from_secs(if self.kernel == "debug" { 4 * seconds } else { seconds })
+        Duration::from_secs(if self.kernel == "debug" {
+            4 * seconds
+        } else {
+            seconds
+        })
     }
 
     /// The guest's memory in megabytes.
     pub fn megabytes(&self) -> u32 {
-        self.memory.unwrap_or(if self.kernel == "debug" { 4096 } else { 2048 })
+        self.memory
+            .unwrap_or(if self.kernel == "debug" { 4096 } else { 2048 })
     }
 }
 
@@ -90,7 +95,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
         machine: args.machine,
         module: !args.no_module,
         share: args.share,
-        input: if shell || args.tty { Input::Terminal } else { Input::Ours },
+        input: if shell || args.tty {
+            Input::Terminal
+        } else {
+            Input::Ours
+        },
         output: Output::Ours,
         timeout,
         command: args.command,

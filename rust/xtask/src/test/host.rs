@@ -16,10 +16,23 @@ use crate::vm::child;
 pub fn run(tally: &mut Tally) -> Result<()> {
     tally.begin("Tests on the host");
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let colour = if std::io::stdout().is_terminal() { "always" } else { "never" };
+    let colour = if std::io::stdout().is_terminal() {
+        "always"
+    } else {
+        "never"
+    };
     let mut command = Command::new(cargo);
     command
-        .args(["test", "--workspace", "--no-fail-fast", "--color", colour, "--", "--color", colour])
+        .args([
+            "test",
+            "--workspace",
+            "--no-fail-fast",
+            "--color",
+            colour,
+            "--",
+            "--color",
+            colour,
+        ])
         .current_dir(paths::checkout());
     let mut child = child::tied(&command)
         .stdout(Stdio::piped())
@@ -35,7 +48,9 @@ pub fn run(tally: &mut Tally) -> Result<()> {
     }
     let status = child.wait()?;
     if !status.success() && tally.failed() == before {
-        tally.problem(&format!("cargo test ended with {status} and named no failed test: see above"));
+        tally.problem(&format!(
+            "cargo test ended with {status} and named no failed test: see above"
+        ));
     }
     Ok(())
 }
@@ -44,7 +59,9 @@ pub fn run(tally: &mut Tally) -> Result<()> {
 fn counts(line: &str) -> Option<(usize, usize, usize)> {
     let (_, sums) = line.strip_prefix("test result: ")?.split_once(". ")?;
     let sum = |what: &str| {
-        let number = sums.split("; ").find_map(|sum| sum.trim().strip_suffix(what))?;
+        let number = sums
+            .split("; ")
+            .find_map(|sum| sum.trim().strip_suffix(what))?;
         number.trim().parse().ok()
     };
     Some((sum(" passed")?, sum(" failed")?, sum(" ignored")?))

@@ -60,7 +60,12 @@ enum Line<'a> {
     Version,
     Plan(usize),
     Diagnostic(&'a str),
-    Result { passed: bool, number: usize, name: &'a str, directive: Option<(&'a str, &'a str)> },
+    Result {
+        passed: bool,
+        number: usize,
+        name: &'a str,
+        directive: Option<(&'a str, &'a str)>,
+    },
     Other,
 }
 
@@ -98,15 +103,23 @@ impl Parser {
             (Line::Version, None) if indent == 0 => self.open(indent),
             (Line::Version, Some(last)) if indent > last => self.open(indent),
             // KUnit of old kernels begins a subtest so.
-            (Line::Diagnostic(note), Some(last)) if indent > last && note.starts_with("Subtest: ") => {
+            (Line::Diagnostic(note), Some(last))
+                if indent > last && note.starts_with("Subtest: ") =>
+            {
                 self.open(indent);
                 self.diagnostic(indent, note);
             }
             (Line::Diagnostic(note), Some(_)) => self.diagnostic(indent, note),
             (Line::Plan(count), Some(last)) if indent == last => self.plan(count),
-            (Line::Result { passed, number, name, directive }, Some(_))
-                if self.levels.iter().any(|level| level.indent == indent) =>
-            {
+            (
+                Line::Result {
+                    passed,
+                    number,
+                    name,
+                    directive,
+                },
+                Some(_),
+            ) if self.levels.iter().any(|level| level.indent == indent) => {
                 self.result(indent, passed, number, name, directive);
             }
             _ => self.problem(format!("this line is no KTAP, or not at its place: {text}")),
@@ -114,21 +127,36 @@ impl Parser {
     }
 
     fn open(&mut self, indent: usize) {
-        self.levels.push(Level { indent, name: None, plan: None, done: 0, failed: false, diagnostics: Vec::new() });
+        self.levels.push(Level {
+            indent,
+            name: None,
+            plan: None,
+            done: 0,
+            failed: false,
+            diagnostics: Vec::new(),
+        });
     }
 
     fn diagnostic(&mut self, indent: usize, note: &str) {
         // It belongs to the results at its indentation; one that fits nowhere to the outermost.
-        let at = self.levels.iter().rposition(|level| level.indent <= indent).unwrap_or(0);
+        let at = self
+            .levels
+            .iter()
+            .rposition(|level| level.indent <= indent)
+            .unwrap_or(0);
         let level = &mut self.levels[at];
         match note.strip_prefix("Subtest: ") {
-            Some(name) if level.done == 0 && level.plan.is_none() => level.name = Some(name.to_owned()),
+            Some(name) if level.done == 0 && level.plan.is_none() => {
+                level.name = Some(name.to_owned())
+            }
             _ => level.diagnostics.push(note.to_owned()),
         }
     }
 
     fn plan(&mut self, count: usize) {
-        let Some(level) = self.levels.last_mut() else { return };
+        let Some(level) = self.levels.last_mut() else {
+            return;
+        };
         match (level.plan, level.done) {
             (None, 0) => level.plan = Some(count),
             (None, _) => self.problem("the plan comes after results".into()),
@@ -136,27 +164,51 @@ impl Parser {
         }
     }
 
-    fn result(&mut self, indent: usize, passed: bool, number: usize, name: &str, directive: Option<(&str, &str)>) {
-        let depth = self.levels.iter().position(|level| level.indent == indent).unwrap_or(0);
+    fn result(
+        &mut self,
+        indent: usize,
+        passed: bool,
+        number: usize,
+        name: &str,
+        directive: Option<(&str, &str)>,
+    ) {
+        let depth = self
+            .levels
+            .iter()
+            .position(|level| level.indent == indent)
+            .unwrap_or(0);
         self.close_to(depth + 1);
-        let subtests = (self.levels.len() > depth + 1).then(|| self.levels.pop()).flatten();
+        let subtests = (self.levels.len() > depth + 1)
+            .then(|| self.levels.pop())
+            .flatten();
         let level = &mut self.levels[depth];
         level.done += 1;
         let (expected, plan) = (level.done, level.plan);
         let diagnostics = std::mem::take(&mut level.diagnostics);
         if number != expected {
-            self.problem(format!("result {number} comes where result {expected} should: {name}"));
+            self.problem(format!(
+                "result {number} comes where result {expected} should: {name}"
+            ));
         } else if plan.is_some_and(|plan| number > plan) {
-            self.problem(format!("there are more results than the {} planned: {name}", plan.unwrap_or_default()));
+            self.problem(format!(
+                "there are more results than the {} planned: {name}",
+                plan.unwrap_or_default()
+            ));
         }
 
         let outcome = match (directive, passed) {
             (Some(("SKIP", reason)), _) => Outcome::Skipped(reason.to_owned()),
-            (Some((kind @ ("TODO" | "XFAIL"), reason)), _) => Outcome::Skipped(format!("{kind} {reason}")),
+            (Some((kind @ ("TODO" | "XFAIL"), reason)), _) => {
+                Outcome::Skipped(format!("{kind} {reason}"))
+            }
             (_, true) => Outcome::Passed,
             (_, false) => Outcome::Failed,
         };
-        let mut path: Vec<_> = self.levels.iter().filter_map(|level| level.name.clone()).collect();
+        let mut path: Vec<_> = self
+            .levels
+            .iter()
+            .filter_map(|level| level.name.clone())
+            .collect();
         path.push(name.to_owned());
         match subtests {
             None => {}
@@ -164,7 +216,9 @@ impl Parser {
                 self.check(&subtests);
                 if subtests.name.as_ref().is_some_and(|inside| inside != name) {
                     let inside = subtests.name.unwrap_or_default();
-                    self.problem(format!("the subtests of `{inside}` are followed by the result of `{name}`"));
+                    self.problem(format!(
+                        "the subtests of `{inside}` are followed by the result of `{name}`"
+                    ));
                 }
                 match (&outcome, subtests.failed) {
                     // Its parts were counted.
@@ -172,13 +226,19 @@ impl Parser {
                         self.levels[depth].failed |= subtests.failed;
                         return;
                     }
-                    (Outcome::Passed, true) => self.problem(format!("`{name}` is ok though a part of it is not")),
+                    (Outcome::Passed, true) => {
+                        self.problem(format!("`{name}` is ok though a part of it is not"))
+                    }
                     _ => {}
                 }
             }
         }
         self.levels[depth].failed |= outcome == Outcome::Failed;
-        self.items.push(Item::Result(TestResult { path, outcome, diagnostics }));
+        self.items.push(Item::Result(TestResult {
+            path,
+            outcome,
+            diagnostics,
+        }));
     }
 
     /// Closes what is nested deeper than a level's subtests; each should have had its result.
@@ -194,12 +254,19 @@ impl Parser {
 
     /// Checks that a level kept to its plan.
     fn check(&mut self, level: &Level) {
-        let of = level.name.as_ref().map_or_else(String::new, |name| format!(" of `{name}`"));
+        let of = level
+            .name
+            .as_ref()
+            .map_or_else(String::new, |name| format!(" of `{name}`"));
         match level.plan {
             None => self.problem(format!("the plan{of} is missing")),
             Some(plan) if level.done < plan => {
                 let last = level.diagnostics.join("\n");
-                self.problem(format!("only {} of the {plan} results{of} came\n{last}", level.done).trim_end().into());
+                self.problem(
+                    format!("only {} of the {plan} results{of} came\n{last}", level.done)
+                        .trim_end()
+                        .into(),
+                );
             }
             Some(_) => {}
         }
@@ -228,9 +295,16 @@ fn parse(text: &str) -> Line<'_> {
         _ => return Line::Other,
     };
     let (number, rest) = rest.split_once(' ').unwrap_or((rest, ""));
-    let Ok(number) = number.parse() else { return Line::Other };
+    let Ok(number) = number.parse() else {
+        return Line::Other;
+    };
     let (name, directive) = directive(rest.strip_prefix("- ").unwrap_or(rest));
-    Line::Result { passed, number, name, directive }
+    Line::Result {
+        passed,
+        number,
+        name,
+        directive,
+    }
 }
 
 /// Splits a name from the directive after it.

@@ -41,7 +41,17 @@ fn add(item: Item, found: &mut Vec<Item>) {
         _ => false,
     };
     match found.iter_mut().find(same) {
-        Some(earlier) if matches!(&item, Item::Result(TestResult { outcome: Outcome::Failed, .. })) => *earlier = item,
+        Some(earlier)
+            if matches!(
+                &item,
+                Item::Result(TestResult {
+                    outcome: Outcome::Failed,
+                    ..
+                })
+            ) =>
+        {
+            *earlier = item
+        }
         Some(_) => {}
         None => found.push(item),
     }
@@ -50,14 +60,17 @@ fn add(item: Item, found: &mut Vec<Item>) {
 /// Whether a message is a report's: other messages of the kernel come between them.
 fn is_ktap(message: &str) -> bool {
     let text = message.trim_start();
-    ["KTAP version ", "1..", "# ", "ok ", "not ok ", "Bail out!"].iter().any(|start| text.starts_with(start))
+    ["KTAP version ", "1..", "# ", "ok ", "not ok ", "Bail out!"]
+        .iter()
+        .any(|start| text.starts_with(start))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const REPORT: &str = "KTAP version 1\n1..1\n    KTAP version 1\n    # Subtest: tuple\n    1..2\n    ok 1 hash\n\
+    const REPORT: &str =
+        "KTAP version 1\n1..1\n    KTAP version 1\n    # Subtest: tuple\n    1..2\n    ok 1 hash\n\
                           veth0: renamed\n    ok 2 order\nok 1 tuple\n";
 
     fn outcomes(console: &str) -> Vec<String> {
@@ -73,20 +86,34 @@ mod tests {
     #[test]
     fn reports_are_found_among_other_messages() {
         let console = format!("loading\nok 1 not a report\n{REPORT}device left\n");
-        assert_eq!(outcomes(&console), ["tuple/hash: Passed", "tuple/order: Passed"]);
+        assert_eq!(
+            outcomes(&console),
+            ["tuple/hash: Passed", "tuple/order: Passed"]
+        );
     }
 
     #[test]
     fn a_test_that_ran_twice_counts_once_and_its_failure_stays() {
-        let again = REPORT.replace("ok 1 hash", "not ok 1 hash").replace("ok 1 tuple", "not ok 1 tuple");
+        let again = REPORT
+            .replace("ok 1 hash", "not ok 1 hash")
+            .replace("ok 1 tuple", "not ok 1 tuple");
         for console in [format!("{REPORT}{again}"), format!("{again}{REPORT}")] {
-            assert_eq!(outcomes(&console), ["tuple/hash: Failed", "tuple/order: Passed"]);
+            assert_eq!(
+                outcomes(&console),
+                ["tuple/hash: Failed", "tuple/order: Passed"]
+            );
         }
     }
 
     #[test]
     fn a_report_that_is_cut_is_a_problem() {
         let cut = &REPORT[..REPORT.find("    ok 2").unwrap()];
-        assert!(outcomes(cut).iter().any(|line| line.contains("only 1 of the 2 results")), "{:?}", outcomes(cut));
+        assert!(
+            outcomes(cut)
+                .iter()
+                .any(|line| line.contains("only 1 of the 2 results")),
+            "{:?}",
+            outcomes(cut)
+        );
     }
 }

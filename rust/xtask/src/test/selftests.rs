@@ -59,10 +59,17 @@ pub fn run(machine: MachineArgs, filter: Option<String>, mut tally: Tally) -> Re
     let name = machine.kernel.clone();
     tally.begin(&format!("Selftests in the VM, {name} kernel"));
     let failed_before = tally.failed();
-    let report = Arc::new(Mutex::new(Report { tally, parser: Parser::default(), rest: Vec::new() }));
+    let report = Arc::new(Mutex::new(Report {
+        tally,
+        parser: Parser::default(),
+        rest: Vec::new(),
+    }));
     let taken = Arc::clone(&report);
     let sink: Sink = Box::new(move |bytes| {
-        taken.lock().expect("no thread panics while it holds this").take(bytes);
+        taken
+            .lock()
+            .expect("no thread panics while it holds this")
+            .take(bytes);
         Ok(())
     });
     let job = Job {
@@ -72,18 +79,25 @@ pub fn run(machine: MachineArgs, filter: Option<String>, mut tally: Tally) -> Re
         share: None,
         input: Input::None,
         output: Output::To(sink),
-        command: [RUNNER.into()].into_iter().chain(filter.map(Into::into)).collect(),
+        command: [RUNNER.into()]
+            .into_iter()
+            .chain(filter.map(Into::into))
+            .collect(),
     };
     let outcome = vm::boot(job)?;
     // The thread that took the output is done, and dropped its share.
-    let report = Arc::try_unwrap(report).ok().context("the guest's output did not end")?;
+    let report = Arc::try_unwrap(report)
+        .ok()
+        .context("the guest's output did not end")?;
     let mut tally = report.into_inner().expect("no thread panicked").end();
 
     tests_of_the_module(&name, outcome.console.messages(), &mut tally);
     match outcome.verdict {
         Ok(0) => {}
         Ok(status) if tally.failed() == failed_before => {
-            tally.problem(&format!("the selftests' runner ended with status {status} and reported no failure"));
+            tally.problem(&format!(
+                "the selftests' runner ended with status {status} and reported no failure"
+            ));
         }
         Ok(_) => {}
         Err(_) => tally.problem(&outcome.failure().unwrap_or_default()),
@@ -92,14 +106,25 @@ pub fn run(machine: MachineArgs, filter: Option<String>, mut tally: Tally) -> Re
 }
 
 /// Shows what KUnit said of the module's own tests, or why it said nothing.
-fn tests_of_the_module<'a>(kernel: &str, messages: impl Iterator<Item = &'a str>, tally: &mut Tally) {
+fn tests_of_the_module<'a>(
+    kernel: &str,
+    messages: impl Iterator<Item = &'a str>,
+    tally: &mut Tally,
+) {
     tally.begin("KUnit tests in the module");
     let items = kunit::reports(messages);
     if items.is_empty() {
         match why_none(kernel) {
             Some(reason) => {
                 let path = vec!["kunit".into()];
-                tally.result(&TestResult { path, outcome: Outcome::Skipped(reason), diagnostics: Vec::new() }, None);
+                tally.result(
+                    &TestResult {
+                        path,
+                        outcome: Outcome::Skipped(reason),
+                        diagnostics: Vec::new(),
+                    },
+                    None,
+                );
             }
             None => tally.problem("the module has tests for KUnit, and none of them reported"),
         }
@@ -114,12 +139,16 @@ fn tests_of_the_module<'a>(kernel: &str, messages: impl Iterator<Item = &'a str>
 
 /// Why there need not be any result of KUnit.
 fn why_none(kernel: &str) -> Option<String> {
-    let config = fs::read_to_string(paths::kernel(kernel).join("build/.config")).unwrap_or_default();
+    let config =
+        fs::read_to_string(paths::kernel(kernel).join("build/.config")).unwrap_or_default();
     if !config.lines().any(|line| line == "CONFIG_KUNIT=y") {
-        return Some(format!("the {kernel} kernel has no KUnit; KERNEL=debug has"));
+        return Some(format!(
+            "the {kernel} kernel has no KUnit; KERNEL=debug has"
+        ));
     }
     let module = paths::build().join(format!("guest-{kernel}/tcp_dispatch.ko"));
     let section = b".kunit_test_suites\0";
-    let has_tests = fs::read(module).is_ok_and(|module| module.windows(section.len()).any(|bytes| bytes == section));
+    let has_tests = fs::read(module)
+        .is_ok_and(|module| module.windows(section.len()).any(|bytes| bytes == section));
     (!has_tests).then(|| "the module has no tests for KUnit".into())
 }

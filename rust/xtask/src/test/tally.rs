@@ -20,7 +20,13 @@ pub struct Tally {
 impl Default for Tally {
     fn default() -> Self {
         let colours = std::io::stdout().is_terminal();
-        Self { passed: 0, failed: 0, skipped: 0, last: Instant::now(), colours }
+        Self {
+            passed: 0,
+            failed: 0,
+            skipped: 0,
+            last: Instant::now(),
+            colours,
+        }
     }
 }
 
@@ -56,7 +62,9 @@ impl Tally {
     /// Shows a result, its diagnostics if it is a failure.
     pub fn result(&mut self, result: &TestResult, time: Option<Duration>) {
         let name = result.path.join(": ");
-        let time = time.map_or_else(String::new, |time| format!(" ({:.1} s)", time.as_secs_f64()));
+        let time = time.map_or_else(String::new, |time| {
+            format!(" ({:.1} s)", time.as_secs_f64())
+        });
         match &result.outcome {
             Outcome::Passed => {
                 self.passed += 1;
@@ -71,7 +79,11 @@ impl Tally {
             }
             Outcome::Skipped(reason) => {
                 self.skipped += 1;
-                let reason = if reason.is_empty() { "no reason is given" } else { reason };
+                let reason = if reason.is_empty() {
+                    "no reason is given"
+                } else {
+                    reason
+                };
                 println!("{}  {name}: {reason}{time}", self.paint("33", "SKIP  "));
             }
         }
@@ -80,7 +92,11 @@ impl Tally {
     /// Shows something that counts as a failure and is no test's result.
     pub fn problem(&mut self, problem: &str) {
         self.failed += 1;
-        println!("{}  {}", self.paint("1;31", "not ok"), problem.replace('\n', "\n        "));
+        println!(
+            "{}  {}",
+            self.paint("1;31", "not ok"),
+            problem.replace('\n', "\n        ")
+        );
     }
 
     /// Prints the count, alone in the last line, and says whether all is well.
@@ -89,12 +105,24 @@ impl Tally {
         if self.passed + self.failed == 0 {
             self.problem("no test ran");
         }
-        let skipped = if self.skipped > 0 { format!(", {} skipped", self.skipped) } else { String::new() };
+        let skipped = if self.skipped > 0 {
+            format!(", {} skipped", self.skipped)
+        } else {
+            String::new()
+        };
         println!("{} passed, {} failed{skipped}", self.passed, self.failed);
-        if self.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        if self.failed == 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
     }
 
     fn paint(&self, colour: &str, text: &str) -> String {
-        if self.colours { format!("\x1b[{colour}m{text}\x1b[m") } else { text.to_owned() }
+        if self.colours {
+            format!("\x1b[{colour}m{text}\x1b[m")
+        } else {
+            text.to_owned()
+        }
     }
 }

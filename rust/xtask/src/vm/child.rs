@@ -15,12 +15,19 @@ pub fn tied(command: &Command) -> Command {
 
 /// The same with all that it starts in turn.
 pub fn tree(command: &Command) -> Command {
-    tied(&wrapped("unshare", &["--pid", "--fork", "--kill-child", "--mount-proc", "--"], command))
+    tied(&wrapped(
+        "unshare",
+        &["--pid", "--fork", "--kill-child", "--mount-proc", "--"],
+        command,
+    ))
 }
 
 fn wrapped(outer: &str, args: &[&str], command: &Command) -> Command {
     let mut wrapped = Command::new(outer);
-    wrapped.args(args).arg(command.get_program()).args(command.get_args());
+    wrapped
+        .args(args)
+        .arg(command.get_program())
+        .args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => wrapped.env(name, value),

@@ -14,30 +14,60 @@ const REPORTS: &[(Find, &str)] = &[
     (Find::Anywhere("BUG: soft lockup"), "a lockup"),
     (Find::Anywhere("BUG: workqueue lockup"), "a lockup"),
     (Find::Anywhere("Watchdog detected hard LOCKUP"), "a lockup"),
-    (Find::Anywhere("BUG: MAX_"), "a lockdep table that is too small"),
-    (Find::Anywhere("turning off the locking correctness validator"), "the end of lockdep"),
-    (Find::Anywhere("BUG: Invalid wait context"), "a lockdep report"),
+    (
+        Find::Anywhere("BUG: MAX_"),
+        "a lockdep table that is too small",
+    ),
+    (
+        Find::Anywhere("turning off the locking correctness validator"),
+        "the end of lockdep",
+    ),
+    (
+        Find::Anywhere("BUG: Invalid wait context"),
+        "a lockdep report",
+    ),
     (Find::Anywhere("[ BUG: "), "a lockdep report"),
     (Find::Anywhere("INFO: possible "), "a lockdep report"),
-    (Find::Anywhere("INFO: trying to register non-static key"), "a lockdep report"),
+    (
+        Find::Anywhere("INFO: trying to register non-static key"),
+        "a lockdep report",
+    ),
     (Find::Anywhere("BUG: "), "a bug"),
     (Find::Anywhere("kernel BUG at "), "a bug"),
     (Find::Anywhere("panicked at "), "a Rust panic"),
     (Find::Start("Oops: "), "an oops"),
     (Find::Anywhere("general protection fault"), "an oops"),
     (Find::Start("WARNING: possible "), "a lockdep report"),
-    (Find::Start("WARNING: inconsistent lock state"), "a lockdep report"),
-    (Find::Start("WARNING: bad unlock balance"), "a lockdep report"),
-    (Find::Start("WARNING: Nested lock was not taken"), "a lockdep report"),
-    (Find::Start("WARNING: lock held when returning"), "a lockdep report"),
+    (
+        Find::Start("WARNING: inconsistent lock state"),
+        "a lockdep report",
+    ),
+    (
+        Find::Start("WARNING: bad unlock balance"),
+        "a lockdep report",
+    ),
+    (
+        Find::Start("WARNING: Nested lock was not taken"),
+        "a lockdep report",
+    ),
+    (
+        Find::Start("WARNING: lock held when returning"),
+        "a lockdep report",
+    ),
     (Find::Start("WARNING: held lock freed"), "a lockdep report"),
-    (Find::Start("WARNING: suspicious RCU usage"), "a lockdep report"),
+    (
+        Find::Start("WARNING: suspicious RCU usage"),
+        "a lockdep report",
+    ),
     (Find::Start("WARNING: "), "a warning"),
     (Find::Start("UBSAN: "), "a UBSAN report"),
     (Find::Start("ODEBUG: "), "a debug-objects report"),
     (Find::Start("unreferenced object 0x"), "a kmemleak report"),
     (Find::Start("ref_tracker: "), "a leaked reference"),
-    (Find::Anywhere("unregister_netdevice: waiting for "), "a leaked device reference"),
+    (
+        Find::Anywhere("unregister_netdevice: waiting for "),
+        "a leaked device reference",
+    ),
     (Find::Anywhere("blocked for more than "), "a hung task"),
     (Find::Anywhere("detected stall"), "an RCU stall"),
     (Find::Anywhere("self-detected stall"), "an RCU stall"),
@@ -120,7 +150,11 @@ impl Console {
         let first = self.lines.iter().position(|line| report(line).is_some());
         // One line before a report is its "cut here", and what was done just then.
         let start = first.map_or(last, |first| first.saturating_sub(2).min(last));
-        let shown: Vec<_> = self.lines[start..].iter().take(2 * SHOWN).map(|line| format!("    {line}\n")).collect();
+        let shown: Vec<_> = self.lines[start..]
+            .iter()
+            .take(2 * SHOWN)
+            .map(|line| format!("    {line}\n"))
+            .collect();
         shown.concat()
     }
 }
@@ -129,26 +163,39 @@ impl Console {
 fn report(line: &str) -> Option<Report> {
     let message = message(line);
     let (_, kind) = REPORTS.iter().find(|(find, _)| find.fits(message))?;
-    Some(Report { kind, message: message.to_owned() })
+    Some(Report {
+        kind,
+        message: message.to_owned(),
+    })
 }
 
 /// A console line without the time and the caller that the kernel puts before it.
 fn message(line: &str) -> &str {
     // "[    1.234567] ", and "[    1.234567][    T1] " with CONFIG_PRINTK_CALLER.
     let mut rest = line;
-    while let Some((stamp, after)) = rest.strip_prefix('[').and_then(|inside| inside.split_once(']')) {
+    while let Some((stamp, after)) = rest
+        .strip_prefix('[')
+        .and_then(|inside| inside.split_once(']'))
+    {
         if !is_stamp(stamp) {
             break;
         }
         rest = after;
     }
-    if rest.len() == line.len() { line } else { rest.strip_prefix(' ').unwrap_or(rest) }
+    if rest.len() == line.len() {
+        line
+    } else {
+        rest.strip_prefix(' ').unwrap_or(rest)
+    }
 }
 
 fn is_stamp(text: &str) -> bool {
     let text = text.trim_start();
     let number = text.strip_prefix(['T', 'C']).unwrap_or(text);
-    !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+    !number.is_empty()
+        && number
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
 #[cfg(test)]
@@ -177,23 +224,71 @@ mod tests {
     #[test]
     fn each_kind_of_report_is_known() {
         for (line, expected) in [
-            ("[    2.1] WARNING: net/core/dev.c:12 at f+0x1/0x2, CPU#0: insmod/77", "a warning"),
-            ("[    2.1][   T77] WARNING: possible circular locking dependency detected", "a lockdep report"),
-            ("[    2.1] WARNING: suspicious RCU usage", "a lockdep report"),
-            ("[    2.1] WARNING: inconsistent lock state", "a lockdep report"),
-            ("[    2.1] [ BUG: Invalid wait context ]", "a lockdep report"),
-            ("[    2.1] BUG: KASAN: slab-use-after-free in f+0x1/0x2", "a KASAN report"),
-            ("[    2.1] BUG: kernel NULL pointer dereference, address: 0000000000000008", "a bug"),
-            ("[    2.1] BUG: sleeping function called from invalid context at mm/slab.h:1", "a bug"),
+            (
+                "[    2.1] WARNING: net/core/dev.c:12 at f+0x1/0x2, CPU#0: insmod/77",
+                "a warning",
+            ),
+            (
+                "[    2.1][   T77] WARNING: possible circular locking dependency detected",
+                "a lockdep report",
+            ),
+            (
+                "[    2.1] WARNING: suspicious RCU usage",
+                "a lockdep report",
+            ),
+            (
+                "[    2.1] WARNING: inconsistent lock state",
+                "a lockdep report",
+            ),
+            (
+                "[    2.1] [ BUG: Invalid wait context ]",
+                "a lockdep report",
+            ),
+            (
+                "[    2.1] BUG: KASAN: slab-use-after-free in f+0x1/0x2",
+                "a KASAN report",
+            ),
+            (
+                "[    2.1] BUG: kernel NULL pointer dereference, address: 0000000000000008",
+                "a bug",
+            ),
+            (
+                "[    2.1] BUG: sleeping function called from invalid context at mm/slab.h:1",
+                "a bug",
+            ),
             ("[    2.1] Oops: Oops: 0000 [#1] SMP", "an oops"),
-            ("[    2.1] rust_kernel: panicked at rust/module/lib.rs:1:1:", "a Rust panic"),
-            ("[    2.1] UBSAN: array-index-out-of-bounds in x.c:1:2", "a UBSAN report"),
-            ("[    2.1] watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [insmod:77]", "a lockup"),
-            ("[    2.1] INFO: task insmod:77 blocked for more than 120 seconds.", "a hung task"),
-            ("[    2.1] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:", "an RCU stall"),
-            ("unreferenced object 0xffff888003d3a000 (size 64):", "a kmemleak report"),
-            ("[    2.1] unregister_netdevice: waiting for veth0 to become free. Usage count = 2", "a leaked device reference"),
-            ("[    2.1] Kernel panic - not syncing: Fatal exception", "a panic"),
+            (
+                "[    2.1] rust_kernel: panicked at rust/module/lib.rs:1:1:",
+                "a Rust panic",
+            ),
+            (
+                "[    2.1] UBSAN: array-index-out-of-bounds in x.c:1:2",
+                "a UBSAN report",
+            ),
+            (
+                "[    2.1] watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [insmod:77]",
+                "a lockup",
+            ),
+            (
+                "[    2.1] INFO: task insmod:77 blocked for more than 120 seconds.",
+                "a hung task",
+            ),
+            (
+                "[    2.1] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:",
+                "an RCU stall",
+            ),
+            (
+                "unreferenced object 0xffff888003d3a000 (size 64):",
+                "a kmemleak report",
+            ),
+            (
+                "[    2.1] unregister_netdevice: waiting for veth0 to become free. Usage count = 2",
+                "a leaked device reference",
+            ),
+            (
+                "[    2.1] Kernel panic - not syncing: Fatal exception",
+                "a panic",
+            ),
         ] {
             assert_eq!(kind(line), Some(expected), "{line}");
         }
@@ -207,7 +302,10 @@ mod tests {
         assert_eq!(console.reports.len(), 1);
         assert_eq!(console.reports[0].message, "WARNING: x at y");
         console.end();
-        assert_eq!(console.messages().collect::<Vec<_>>(), ["WARNING: x at y", "Call"]);
+        assert_eq!(
+            console.messages().collect::<Vec<_>>(),
+            ["WARNING: x at y", "Call"]
+        );
     }
 
     #[test]
@@ -221,6 +319,8 @@ mod tests {
         for n in 0..100 {
             console.feed(format!("[ 3.{n}] trace {n}\n").as_bytes());
         }
-        assert!(console.excerpt().starts_with("    [ 1.98] line 98\n    [ 1.99] line 99\n    [ 2.0] BUG: x\n"));
+        assert!(console
+            .excerpt()
+            .starts_with("    [ 1.98] line 98\n    [ 1.99] line 99\n    [ 2.0] BUG: x\n"));
     }
 }

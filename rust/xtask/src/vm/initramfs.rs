@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{ensure, Context, Result};
 use rustix::fs::MemfdFlags;
 
 use super::kernel::Kernel;
@@ -25,11 +25,25 @@ struct Archive {
 impl Archive {
     fn add(&mut self, name: &str, mode: u32, content: &[u8]) {
         self.entries += 1;
-        let fields =
-            [self.entries, mode, 0, 0, 1, 0, content.len() as u32, 0, 0, 0, 0, name.len() as u32 + 1, 0];
+        let fields = [
+            self.entries,
+            mode,
+            0,
+            0,
+            1,
+            0,
+            content.len() as u32,
+            0,
+            0,
+            0,
+            0,
+            name.len() as u32 + 1,
+            0,
+        ];
         self.bytes.extend_from_slice(b"070701");
         for field in fields {
-            self.bytes.extend_from_slice(format!("{field:08x}").as_bytes());
+            self.bytes
+                .extend_from_slice(format!("{field:08x}").as_bytes());
         }
         self.bytes.extend_from_slice(name.as_bytes());
         self.bytes.push(0);
@@ -61,12 +75,17 @@ impl Archive {
 /// It has no name anywhere and is gone with the last program that holds it open.
 pub fn make(kernel: &Kernel, job: &[u8]) -> Result<File> {
     let scripts = paths::checkout().join("qemu");
-    let script = |name: &str| fs::read(scripts.join(name)).with_context(|| format!("can't read qemu/{name}"));
+    let script = |name: &str| {
+        fs::read(scripts.join(name)).with_context(|| format!("can't read qemu/{name}"))
+    };
     let busybox = paths::buildroot().join("usr/bin/busybox");
-    let busybox = fs::read(&busybox).with_context(|| format!("can't read {}", busybox.display()))?;
+    let busybox =
+        fs::read(&busybox).with_context(|| format!("can't read {}", busybox.display()))?;
 
     let mut archive = Archive::default();
-    for dir in ["bin", "dev", "image", "modules", "newroot", "proc", "run", "writable"] {
+    for dir in [
+        "bin", "dev", "image", "modules", "newroot", "proc", "run", "writable",
+    ] {
         archive.dir(dir);
     }
     archive.program("bin/busybox", &busybox);
@@ -76,16 +95,21 @@ pub fn make(kernel: &Kernel, job: &[u8]) -> Result<File> {
     archive.program("job", job);
     let mut order = String::new();
     for module in kernel.files_of_modules(MODULES)? {
-        let name = module.file_name().and_then(|name| name.to_str()).context("a module has no name")?;
+        let name = module
+            .file_name()
+            .and_then(|name| name.to_str())
+            .context("a module has no name")?;
         let name = name.split('.').next().unwrap_or(name);
         archive.add(&format!("modules/{name}.ko"), 0o100_644, &plain(&module)?);
         order += &format!("{name}\n");
     }
     archive.add("modules/order", 0o100_644, order.as_bytes());
 
-    let file = rustix::fs::memfd_create("initramfs", MemfdFlags::CLOEXEC).context("can't make the initramfs")?;
+    let file = rustix::fs::memfd_create("initramfs", MemfdFlags::CLOEXEC)
+        .context("can't make the initramfs")?;
     let mut file = File::from(file);
-    file.write_all(&archive.finish()).context("can't write the initramfs")?;
+    file.write_all(&archive.finish())
+        .context("can't write the initramfs")?;
     Ok(file)
 }
 

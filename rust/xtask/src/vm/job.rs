@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::pump::Sink;
-use super::{MachineArgs, terminal};
+use super::{terminal, MachineArgs};
 
 /// Something to do in the VM.
 pub struct Job {
@@ -74,7 +74,13 @@ pub struct Streams {
 impl Streams {
     /// What suits `job`: the command has a terminal where this program has one.
     pub fn of(job: &Job) -> Self {
-        let place = |is_terminal: bool| if is_terminal { Stream::Terminal } else { Stream::Port };
+        let place = |is_terminal: bool| {
+            if is_terminal {
+                Stream::Terminal
+            } else {
+                Stream::Port
+            }
+        };
         let input = match job.input {
             Input::None => Stream::Null,
             Input::Ours => Stream::Port,
@@ -90,8 +96,16 @@ impl Streams {
             (_, Stream::Terminal) => place(std::io::stderr().is_terminal()),
             _ => Stream::Port,
         };
-        let output = if input == Stream::Terminal { Stream::Terminal } else { output };
-        Self { input, output, errors }
+        let output = if input == Stream::Terminal {
+            Stream::Terminal
+        } else {
+            output
+        };
+        Self {
+            input,
+            output,
+            errors,
+        }
     }
 
     /// Whether any of them is the terminal.
@@ -104,7 +118,11 @@ impl Streams {
 pub fn mark() -> String {
     let random = RandomState::new();
     // A control character first, so that hardly any output has to wait for what follows it.
-    format!("\u{1e}{:016x}{:016x}", random.hash_one(0), random.hash_one(1))
+    format!(
+        "\u{1e}{:016x}{:016x}",
+        random.hash_one(0),
+        random.hash_one(1)
+    )
 }
 
 /// The script that tells `guest-init` about `job`.
@@ -167,7 +185,11 @@ mod tests {
         for word in ["", "a b", "it's", "$HOME `ls` \\ \"", "line\nbreak", "''"] {
             let mut script = b"printf %s ".to_vec();
             script.extend(quoted(word.as_ref()));
-            let output = Command::new("sh").arg("-c").arg(OsStr::from_bytes(&script)).output().unwrap();
+            let output = Command::new("sh")
+                .arg("-c")
+                .arg(OsStr::from_bytes(&script))
+                .output()
+                .unwrap();
             assert_eq!(output.stdout, word.as_bytes());
         }
     }

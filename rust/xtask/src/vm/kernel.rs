@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{bail, ensure, Context, Result};
 
 use crate::{buildroot, guest, paths};
 
@@ -21,9 +21,13 @@ impl Kernel {
     /// The kernel called `name`: `stock` or `debug`.
     pub fn open(name: &str) -> Result<Self> {
         let dir = paths::kernel(name);
-        let release = fs::read_to_string(dir.join("release"))
-            .with_context(|| format!("there is no kernel `{name}` yet: run `cargo xtask setup --kernel {name}`"))?;
-        Ok(Self { dir, release: release.trim().to_owned() })
+        let release = fs::read_to_string(dir.join("release")).with_context(|| {
+            format!("there is no kernel `{name}` yet: run `cargo xtask setup --kernel {name}`")
+        })?;
+        Ok(Self {
+            dir,
+            release: release.trim().to_owned(),
+        })
     }
 
     /// Its uncompressed image, unpacked from `vmlinuz` the first time.
@@ -34,8 +38,10 @@ impl Kernel {
         let vmlinux = self.dir.join("vmlinux");
         if !vmlinux.exists() {
             let vmlinuz = self.dir.join("vmlinuz");
-            let image = fs::read(&vmlinuz).with_context(|| format!("can't read {}", vmlinuz.display()))?;
-            let payload = payload(&image).with_context(|| format!("{} is no kernel image", vmlinuz.display()))?;
+            let image =
+                fs::read(&vmlinuz).with_context(|| format!("can't read {}", vmlinuz.display()))?;
+            let payload = payload(&image)
+                .with_context(|| format!("{} is no kernel image", vmlinuz.display()))?;
             whole(&vmlinux, |new| decompress(payload, new))?;
         }
         Ok(vmlinux)
@@ -45,7 +51,9 @@ impl Kernel {
     pub fn modules_image(&self) -> Result<PathBuf> {
         let image = self.dir.join("modules.erofs");
         if !image.exists() {
-            whole(&image, |new| guest::image(&self.dir.join("modules/lib/modules"), new))?;
+            whole(&image, |new| {
+                guest::image(&self.dir.join("modules/lib/modules"), new)
+            })?;
         }
         Ok(image)
     }
@@ -56,7 +64,8 @@ impl Kernel {
     pub fn files_of_modules(&self, names: &[&str]) -> Result<Vec<PathBuf>> {
         let dir = self.dir.join("modules/lib/modules").join(&self.release);
         let list = dir.join("modules.dep");
-        let list = fs::read_to_string(&list).with_context(|| format!("can't read {}", list.display()))?;
+        let list =
+            fs::read_to_string(&list).with_context(|| format!("can't read {}", list.display()))?;
         let files = files_of_modules(&list, names);
         Ok(files.into_iter().map(|file| dir.join(file)).collect())
     }
@@ -66,7 +75,8 @@ impl Kernel {
 fn whole(path: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     // Two runs may make it at a time.
     let new = path.with_extension(format!("new-{}", std::process::id()));
-    let made = make(&new).and_then(|()| fs::rename(&new, path).context("can't put a file into place"));
+    let made =
+        make(&new).and_then(|()| fs::rename(&new, path).context("can't put a file into place"));
     if made.is_err() {
         // It may not even have been begun.
         let _ = fs::remove_file(&new);
@@ -80,14 +90,21 @@ fn payload(image: &[u8]) -> Result<&[u8]> {
         let bytes = image.get(at..at + 4)?.try_into().ok()?;
         Some(u32::from_le_bytes(bytes) as usize)
     };
-    ensure!(image.get(0x202..0x206) == Some(b"HdrS"), "it has no boot header");
+    ensure!(
+        image.get(0x202..0x206) == Some(b"HdrS"),
+        "it has no boot header"
+    );
     let sectors = match image[0x1f1] {
         0 => 4,
         sectors => usize::from(sectors),
     };
     let start = word(0x248).map(|offset| (sectors + 1) * 512 + offset);
-    let (Some(start), Some(length)) = (start, word(0x24c)) else { bail!("its boot header is cut short") };
-    image.get(start..start + length).context("its payload is cut short")
+    let (Some(start), Some(length)) = (start, word(0x24c)) else {
+        bail!("its boot header is cut short")
+    };
+    image
+        .get(start..start + length)
+        .context("its payload is cut short")
 }
 
 fn decompress(payload: &[u8], to: &Path) -> Result<()> {
@@ -106,7 +123,10 @@ fn decompress(payload: &[u8], to: &Path) -> Result<()> {
         .with_context(|| format!("can't run {program} in the build root"))?;
     let fed = child.stdin.take().expect("it is piped").write_all(payload);
     let status = child.wait()?;
-    ensure!(status.success() && fed.is_ok(), "{program} failed ({status})");
+    ensure!(
+        status.success() && fed.is_ok(),
+        "{program} failed ({status})"
+    );
     Ok(())
 }
 
@@ -118,7 +138,10 @@ fn files_of_modules<'a>(list: &'a str, names: &[&str]) -> Vec<&'a str> {
             let file = path.rsplit('/').next().unwrap_or(path);
             file.split('.').next().unwrap_or(file).replace('-', "_") == *name
         };
-        let line = list.lines().filter_map(|line| line.split_once(':')).find(|(path, _)| of_name(path));
+        let line = list
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .find(|(path, _)| of_name(path));
         let Some((path, needs)) = line else { continue };
         for file in needs.split_whitespace().rev().chain([path]) {
             if !files.contains(&file) {

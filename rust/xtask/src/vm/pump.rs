@@ -44,7 +44,10 @@ pub fn output(mut from: impl Read, mark: &[u8], sink: &mut Sink) -> io::Result<b
             return Ok(true);
         }
         // Only what may be the mark's beginning waits for more.
-        let kept = (1..mark.len()).rev().find(|&length| held.ends_with(&mark[..length])).unwrap_or(0);
+        let kept = (1..mark.len())
+            .rev()
+            .find(|&length| held.ends_with(&mark[..length]))
+            .unwrap_or(0);
         let passed = held.len() - kept;
         sink(&held[..passed])?;
         held.drain(..passed);
@@ -96,7 +99,8 @@ mod tests {
 
     fn pass(pieces: &[&'static [u8]]) -> (Vec<u8>, bool) {
         let (to, from) = mpsc::channel();
-        let mut sink: Sink = Box::new(move |bytes| to.send(bytes.to_vec()).map_err(io::Error::other));
+        let mut sink: Sink =
+            Box::new(move |bytes| to.send(bytes.to_vec()).map_err(io::Error::other));
         let whole = output(Pieces(pieces.to_vec()), b"<end>", &mut sink).unwrap();
         drop(sink);
         (from.iter().flatten().collect(), whole)
@@ -105,7 +109,10 @@ mod tests {
     #[test]
     fn output_ends_with_the_mark_wherever_it_is_cut() {
         assert_eq!(pass(&[b"hello<end>"]), (b"hello".to_vec(), true));
-        assert_eq!(pass(&[b"hel", b"lo<e", b"n", b"d>"]), (b"hello".to_vec(), true));
+        assert_eq!(
+            pass(&[b"hel", b"lo<e", b"n", b"d>"]),
+            (b"hello".to_vec(), true)
+        );
         assert_eq!(pass(&[b"<", b"end", b">"]), (b"".to_vec(), true));
     }
 

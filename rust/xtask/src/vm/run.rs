@@ -11,17 +11,17 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{bail, Context, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGWINCH};
 use signal_hook::iterator::Signals;
 
+use super::console::Console;
 use super::job::{self, Input, Job, Output, Stream, Streams};
 use super::kernel::Kernel;
 use super::machine::Machine;
 use super::pump::{self, Sink};
 use super::terminal::{self, Raw};
 use super::{initramfs, stage};
-use super::console::Console;
 use crate::paths;
 
 /// How long Debian's kernel may take to boot on a busy machine without KVM.
@@ -99,13 +99,20 @@ pub fn run(job: Job) -> Result<Outcome> {
     lines(verdict, &events);
 
     let log = paths::build().join(format!("console-{}.log", job.machine.kernel));
-    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGWINCH]).context("can't wait for signals")?;
+    let mut signals =
+        Signals::new([SIGHUP, SIGINT, SIGTERM, SIGWINCH]).context("can't wait for signals")?;
     let handle = signals.handle();
     let to_main = events.clone();
-    thread::spawn(move || signals.forever().all(|signal| to_main.send(Event::Signal(signal)).is_ok()));
+    thread::spawn(move || {
+        signals
+            .forever()
+            .all(|signal| to_main.send(Event::Signal(signal)).is_ok())
+    });
     drop(events);
 
-    let raw = (job.input == Input::Terminal).then(Raw::enter).transpose()?;
+    let raw = (job.input == Input::Terminal)
+        .then(Raw::enter)
+        .transpose()?;
     if raw.is_some() {
         eprint!("Ctrl-] ends the VM.\r\n");
     }
@@ -113,7 +120,10 @@ pub fn run(job: Job) -> Result<Outcome> {
         boot: job.machine.timeout(BOOT_SECONDS),
         timeout: job.timeout,
         outputs: usize::from(streams.terminal())
-            + [streams.output, streams.errors].iter().filter(|&&stream| stream == Stream::Port).count(),
+            + [streams.output, streams.errors]
+                .iter()
+                .filter(|&&stream| stream == Stream::Port)
+                .count(),
         size,
         ..Watch::new(&log)?
     };
@@ -134,7 +144,11 @@ pub fn run(job: Job) -> Result<Outcome> {
         // As if it had ended this program itself; the guest is gone.
         signal_hook::low_level::emulate_default_handler(signal)?;
     }
-    Ok(Outcome { verdict: watch.verdict(&said), console: watch.console, log })
+    Ok(Outcome {
+        verdict: watch.verdict(&said),
+        console: watch.console,
+        log,
+    })
 }
 
 /// What is known of a guest that runs.
@@ -204,7 +218,9 @@ impl Watch {
                 (None, None, _) => Some(started + self.boot),
             };
             let event = match deadline {
-                Some(deadline) => events.recv_timeout(deadline.saturating_duration_since(Instant::now())),
+                Some(deadline) => {
+                    events.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+                }
                 None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match event {
@@ -215,13 +231,19 @@ impl Watch {
                 Ok(event) => self.take(event, answers),
                 Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {
-                    self.wrong.get_or_insert_with(|| match (self.ready, self.timeout) {
-                        (None, _) => format!("the guest did not boot within {} s", self.boot.as_secs()),
-                        (_, Some(timeout)) if self.statuses.is_empty() => {
-                            format!("the command did not end within {} s", timeout.as_secs())
-                        }
-                        _ => format!("the guest did not power off within {} s of its verdict", END.as_secs()),
-                    });
+                    self.wrong
+                        .get_or_insert_with(|| match (self.ready, self.timeout) {
+                            (None, _) => {
+                                format!("the guest did not boot within {} s", self.boot.as_secs())
+                            }
+                            (_, Some(timeout)) if self.statuses.is_empty() => {
+                                format!("the command did not end within {} s", timeout.as_secs())
+                            }
+                            _ => format!(
+                                "the guest did not power off within {} s of its verdict",
+                                END.as_secs()
+                            ),
+                        });
                     return;
                 }
             }
@@ -243,10 +265,15 @@ impl Watch {
                 match end {
                     Ok(true) => {}
                     Ok(false) if self.ended => {}
-                    Ok(false) => drop(self.wrong.get_or_insert("a part of the command's output is lost".into())),
+                    Ok(false) => drop(
+                        self.wrong
+                            .get_or_insert("a part of the command's output is lost".into()),
+                    ),
                     Err(error) => {
                         self.unwanted = true;
-                        self.wrong.get_or_insert(format!("the command's output can't be written: {error}"));
+                        self.wrong.get_or_insert(format!(
+                            "the command's output can't be written: {error}"
+                        ));
                     }
                 }
             }
@@ -274,7 +301,10 @@ impl Watch {
             ("ready", _) if self.ready.is_none() => self.ready = Some(Instant::now()),
             ("exit", Ok(status)) => self.statuses.push(status),
             ("failed", _) => drop(self.wrong.get_or_insert(rest.to_owned())),
-            _ => drop(self.wrong.get_or_insert(format!("the guest said `{line}` instead of a verdict"))),
+            _ => drop(
+                self.wrong
+                    .get_or_insert(format!("the guest said `{line}` instead of a verdict")),
+            ),
         }
     }
 
@@ -289,8 +319,13 @@ impl Watch {
         match self.statuses[..] {
             [status] => Ok(status),
             [] if said.is_empty() => Err("the guest ended without a verdict".into()),
-            [] => Err(format!("the guest ended without a verdict; QEMU said: {said}")),
-            _ => Err(format!("the guest gave {} verdicts instead of one", self.statuses.len())),
+            [] => Err(format!(
+                "the guest ended without a verdict; QEMU said: {said}"
+            )),
+            _ => Err(format!(
+                "the guest gave {} verdicts instead of one",
+                self.statuses.len()
+            )),
         }
     }
 }
@@ -308,7 +343,11 @@ fn connect(
         let (mark, events) = (mark.clone(), events.clone());
         thread::spawn(move || {
             // Nobody waits for it once the run is over.
-            let _ = events.send(Event::Output(pump::output(from, mark.as_bytes(), &mut sink)));
+            let _ = events.send(Event::Output(pump::output(
+                from,
+                mark.as_bytes(),
+                &mut sink,
+            )));
         });
     };
     let feed = |to: UnixStream| {
@@ -356,7 +395,11 @@ fn console(mut from: UnixStream, events: &Sender<Event>) {
         let mut buffer = vec![0; 1 << 16];
         loop {
             let length = from.read(&mut buffer).unwrap_or(0);
-            if events.send(Event::Console(buffer[..length].to_vec())).is_err() || length == 0 {
+            if events
+                .send(Event::Console(buffer[..length].to_vec()))
+                .is_err()
+                || length == 0
+            {
                 return;
             }
         }

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{ensure, Context, Result};
 
 use crate::{guest, modules, paths};
 
@@ -30,9 +30,19 @@ pub fn image(kernel: &str, with_module: bool) -> Result<PathBuf> {
     let (checkout, linux) = (paths::checkout(), paths::linux_source());
     copy(&checkout.join("selftests"), &dir.join("selftests"))?;
     // YNL looks for the schema of a specification one directory above it.
-    copy(&checkout.join("Documentation/netlink/specs"), &dir.join("specs"))?;
-    for schema in ["genetlink.yaml", "genetlink-c.yaml", "genetlink-legacy.yaml"] {
-        copy(&linux.join("Documentation/netlink").join(schema), &dir.join(schema))?;
+    copy(
+        &checkout.join("Documentation/netlink/specs"),
+        &dir.join("specs"),
+    )?;
+    for schema in [
+        "genetlink.yaml",
+        "genetlink-c.yaml",
+        "genetlink-legacy.yaml",
+    ] {
+        copy(
+            &linux.join("Documentation/netlink").join(schema),
+            &dir.join(schema),
+        )?;
     }
     copy(&linux.join("tools/net/ynl/pyynl"), &dir.join("ynl/pyynl"))?;
 
@@ -40,7 +50,8 @@ pub fn image(kernel: &str, with_module: bool) -> Result<PathBuf> {
     let image = paths::build().join(format!("guest-{kernel}.erofs"));
     let new = image.with_extension(format!("new-{}", std::process::id()));
     guest::image(&dir, &new)?;
-    fs::rename(&new, &image).with_context(|| format!("can't put {} into place", image.display()))?;
+    fs::rename(&new, &image)
+        .with_context(|| format!("can't put {} into place", image.display()))?;
     Ok(image)
 }
 
@@ -49,13 +60,24 @@ fn tool() -> Result<PathBuf> {
     let target = paths::build().join("tools");
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args(["build", "--quiet", "--release", "--package", "dispatchctl", "--target", TARGET])
+        .args([
+            "build",
+            "--quiet",
+            "--release",
+            "--package",
+            "dispatchctl",
+            "--target",
+            TARGET,
+        ])
         .current_dir(paths::checkout())
         .env("CARGO_TARGET_DIR", &target)
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
         .status()
         .context("can't run cargo to build dispatchctl")?;
-    ensure!(status.success(), "dispatchctl can't be built: see what cargo says above");
+    ensure!(
+        status.success(),
+        "dispatchctl can't be built: see what cargo says above"
+    );
     Ok(target.join(TARGET).join("release/dispatchctl"))
 }
 
@@ -74,7 +96,8 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
         }
     } else {
         fs::create_dir_all(to.parent().expect("it lies in the stage"))?;
-        fs::copy(from, to).with_context(|| format!("can't copy {} to {}", from.display(), to.display()))?;
+        fs::copy(from, to)
+            .with_context(|| format!("can't copy {} to {}", from.display(), to.display()))?;
     }
     Ok(())
 }

@@ -29,7 +29,8 @@ pub struct Raw {
 impl Raw {
     /// Lets every key through, Ctrl-C among them.
     pub fn enter() -> Result<Self> {
-        let before = rustix::termios::tcgetattr(io::stdin()).context("can't read the terminal's settings")?;
+        let before = rustix::termios::tcgetattr(io::stdin())
+            .context("can't read the terminal's settings")?;
         let mut raw = before.clone();
         raw.make_raw();
         rustix::termios::tcsetattr(io::stdin(), OptionalActions::Now, &raw)

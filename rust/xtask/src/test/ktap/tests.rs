@@ -12,7 +12,9 @@ fn parse_all(report: &str) -> (Vec<String>, Vec<String>) {
     let (mut results, mut problems) = (Vec::new(), Vec::new());
     for item in items {
         match item {
-            Item::Result(result) => results.push(format!("{}: {:?}", result.path.join("/"), result.outcome)),
+            Item::Result(result) => {
+                results.push(format!("{}: {:?}", result.path.join("/"), result.outcome))
+            }
             Item::Problem(problem) => problems.push(problem),
         }
     }
@@ -24,7 +26,14 @@ fn a_flat_report_is_its_results() {
     let (results, problems) = parse_all(
         "KTAP version 1\n1..3\nok 1 one\nnot ok 2 - two\nok 3 three # SKIP no IPv6 here\n",
     );
-    assert_eq!(results, ["one: Passed", "two: Failed", "three: Skipped(\"no IPv6 here\")"]);
+    assert_eq!(
+        results,
+        [
+            "one: Passed",
+            "two: Failed",
+            "three: Skipped(\"no IPv6 here\")"
+        ]
+    );
     assert!(problems.is_empty(), "{problems:?}");
 }
 
@@ -44,14 +53,18 @@ fn a_report_of_kunit_is_understood() {
          ok 1 hash\n    ok 2 order # SKIP\n# tuple: pass:1 fail:0 skip:1 total:2\n# Totals: pass:1 fail:0 skip:1 total:2\n\
          ok 1 tuple\n",
     );
-    assert_eq!(results, ["tuple/hash: Passed", "tuple/order: Skipped(\"\")"]);
+    assert_eq!(
+        results,
+        ["tuple/hash: Passed", "tuple/order: Skipped(\"\")"]
+    );
     assert!(problems.is_empty(), "{problems:?}");
 }
 
 #[test]
 fn a_parent_that_fails_by_itself_counts() {
-    let (results, problems) =
-        parse_all("KTAP version 1\n1..1\n  KTAP version 1\n  # Subtest: a\n  1..1\n  ok 1 x\nnot ok 1 a\n");
+    let (results, problems) = parse_all(
+        "KTAP version 1\n1..1\n  KTAP version 1\n  # Subtest: a\n  1..1\n  ok 1 x\nnot ok 1 a\n",
+    );
     assert_eq!(results, ["a/x: Passed", "a: Failed"]);
     assert!(problems.is_empty(), "{problems:?}");
 }
@@ -62,9 +75,13 @@ fn diagnostics_belong_to_the_result_after_them() {
     for line in ["KTAP version 1", "1..2", "# why one failed", "#  indented"] {
         assert!(parser.line(line).is_empty());
     }
-    let [Item::Result(one)] = &parser.line("not ok 1 one")[..] else { panic!("one result") };
+    let [Item::Result(one)] = &parser.line("not ok 1 one")[..] else {
+        panic!("one result")
+    };
     assert_eq!(one.diagnostics, ["why one failed", " indented"]);
-    let [Item::Result(two)] = &parser.line("ok 2 two")[..] else { panic!("one result") };
+    let [Item::Result(two)] = &parser.line("ok 2 two")[..] else {
+        panic!("one result")
+    };
     assert!(two.diagnostics.is_empty());
     assert!(parser.is_complete());
 }
@@ -104,7 +121,11 @@ fn a_report_that_breaks_its_word_is_a_problem() {
 
 #[test]
 fn a_name_may_hold_a_hash() {
-    let (results, problems) = parse_all("KTAP version 1\n1..2\nok 1 issue # 5 is closed\nok 2 a # b # SKIP c\n");
-    assert_eq!(results, ["issue # 5 is closed: Passed", "a # b: Skipped(\"c\")"]);
+    let (results, problems) =
+        parse_all("KTAP version 1\n1..2\nok 1 issue # 5 is closed\nok 2 a # b # SKIP c\n");
+    assert_eq!(
+        results,
+        ["issue # 5 is closed: Passed", "a # b: Skipped(\"c\")"]
+    );
     assert!(problems.is_empty(), "{problems:?}");
 }
