@@ -66,6 +66,13 @@ def a_process_that_does_not_listen_refuses_from_the_service_address(net):
 
 
 @test
+def a_process_that_does_not_listen_is_passed_over(net):
+    net.control.serve(SERVICE, _CLOSED, PROCESSES[0])
+    for _ in range(4):
+        check.equal(who(net.client, SERVICE)[0], PROCESSES[0], "the daemon that served")
+
+
+@test
 def a_daemon_on_another_port_of_the_service_address_is_served_without_dispatch(net):
     net.control.serve(SERVICE, PROCESSES[0])
     for namespace in (net.client, net.server):
@@ -99,7 +106,8 @@ def a_segment_of_an_unknown_connection_reaches_TCP_as_it_came(net):
             check.equal(reset.source, SERVICE, "the reset's source")
             if flags & ACK:
                 check.equal(reset.sequence, 5000, f"the reset's sequence number for flags {flags:#x}")
-    check.equal(net.control.connections(SERVICE), [], "entries")
+    made = [each for each in net.control.connections(SERVICE) if each["client-address"].startswith(f"{CLIENT}:410")]
+    check.equal(made, [], "entries")
     check.equal(net.control.service(SERVICE)["stats"], before, "what the service counted")
 
 

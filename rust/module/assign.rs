@@ -63,7 +63,7 @@ pub(crate) fn first_packet(
     }
 }
 
-/// Creates the connection and assigns a process to it.
+/// Creates the connection and assigns a process to it: the next that listens.
 fn assign(
     net: &DispatchNet,
     service: &Service,
@@ -73,6 +73,10 @@ fn assign(
 ) -> Result<RcuArc<Connection>, Drop> {
     let mut reason = Drop::NoProcess;
     for process in service.schedule(guard) {
+        let to_process = Tuple::new(tuple.source(), process.address);
+        if !sock::is_listening(net.net(), &to_process, iif, guard) {
+            continue;
+        }
         let connection = Connection::new(tuple.source(), tuple.destination(), process.clone(), iif)
             .map_err(|_| Drop::NoMemory)?;
         match net.insert(connection.clone()) {
@@ -86,10 +90,7 @@ fn assign(
                 return net
                     .connections
                     .find_by_client(tuple, guard)
-                    .or_else(|| {
-                        let to_process = connection.to_process();
-                        net.connections.find_by_process(to_process, guard)
-                    })
+                    .or_else(|| net.connections.find_by_process(&to_process, guard))
                     .and_then(|connection| connection.upgrade())
                     .ok_or(Drop::NoMemory);
             }

@@ -92,20 +92,15 @@ impl Service {
     }
 
     /// The processes in the order in which they are to be tried for a new connection: round robin,
-    /// the one whose turn it is first.
+    /// and each that is passed over has had its turn.
     pub(crate) fn schedule<'rcu>(
         &self,
         guard: &'rcu Guard,
-    ) -> impl Iterator<Item = &'rcu RcuArc<Process>> {
+    ) -> impl Iterator<Item = &'rcu RcuArc<Process>> + use<'_, 'rcu> {
         let processes = self.registered(guard);
-        let turn = if processes.is_empty() {
-            0
-        } else {
-            self.chosen.fetch_add(1, ordering::Relaxed)
-        };
-        (0..processes.len()).filter_map(move |i| {
-            let n = turn.wrapping_add(i as u32);
-            processes.get(schedule::round_robin(n, processes.len())?)
+        processes.iter().filter_map(move |_| {
+            let turn = self.chosen.fetch_add(1, ordering::Relaxed);
+            processes.get(schedule::round_robin(turn, processes.len())?)
         })
     }
 

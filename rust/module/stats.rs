@@ -56,7 +56,7 @@ impl Stats {
 /// means, under `drops`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Drop {
-    /// The service has no process.
+    /// No process of the service listens.
     NoProcess,
     /// The connection table is full.
     ConnectionLimit,

@@ -9,6 +9,7 @@ use crate::{
     bindings,
     tcp_dispatch_core::{SocketAddress, Tuple},
 };
+use kernel::sync::rcu::Guard;
 
 /// The state of the socket that holds the connection `tuple` (client to process), if there is one:
 /// a number of `enum tcp_state` in `include/net/tcp_states.h`, TIME_WAIT and NEW_SYN_RECV included.
@@ -39,4 +40,27 @@ pub(crate) fn socket_state(net: &Net, tuple: &Tuple, iif: i32) -> Option<u32> {
         bindings::sock_gen_put(sk);
         Some(state as u32)
     }
+}
+
+/// Whether somebody listens for connections of `tuple` (client to process), which come by the
+/// device of index `iif`. In an RCU read section.
+pub(crate) fn is_listening(net: &Net, tuple: &Tuple, iif: i32, _guard: &Guard) -> bool {
+    let (client, process) = (tuple.source(), tuple.destination());
+    // SAFETY: `net` is valid. Without a packet, a group of listeners is chosen from by the hash
+    // alone, which is enough to know that there is one. Listeners are found under RCU and not
+    // counted, and this one is not used any further.
+    let sk = unsafe {
+        bindings::__inet_lookup_listener(
+            net.as_ptr(),
+            core::ptr::null_mut(),
+            0,
+            u32::from_ne_bytes(client.ip),
+            u16::from_ne_bytes(client.port),
+            u32::from_ne_bytes(process.ip),
+            process.port(),
+            iif,
+            0,
+        )
+    };
+    !sk.is_null()
 }
