@@ -12,6 +12,7 @@ pub mod pump;
 mod run;
 mod stage;
 mod terminal;
+mod watch;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
