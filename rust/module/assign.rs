@@ -141,7 +141,7 @@ fn deliver_syn(
         });
         if let Some(route) = route {
             // A SYN that can't be changed for lack of memory can't be translated, either.
-            let _ = segment.clamp_mss(mss::of(&route));
+            let _ = segment.clamp_mss(mss::to_send(&route));
         }
     }
     ingress::deliver(net, segment, connection)

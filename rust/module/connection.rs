@@ -282,3 +282,94 @@ impl ConnectionTable {
         &self.by_client
     }
 }
+
+#[kernel::macros::kunit_tests(tcp_dispatch_connection_table)]
+mod tests {
+    use super::*;
+    use crate::service::Service;
+
+    const CLIENT: SocketAddress = SocketAddress::new([198, 51, 100, 2], 40000);
+    const SERVICE: SocketAddress = SocketAddress::new([192, 0, 2, 1], 80);
+    const OTHER_SERVICE: SocketAddress = SocketAddress::new([192, 0, 2, 2], 80);
+    const PROCESS: SocketAddress = SocketAddress::new([10, 77, 0, 1], 80);
+    const OTHER_PROCESS: SocketAddress = SocketAddress::new([10, 77, 0, 2], 80);
+
+    fn table(limit: u32) -> Result<Pin<KBox<ConnectionTable>>> {
+        KBox::pin_init(ConnectionTable::new(limit), GFP_KERNEL)
+    }
+
+    fn process(service: SocketAddress, process: SocketAddress) -> Result<RcuArc<Process>> {
+        Process::new(Service::new(service, 1)?, process, 1)
+    }
+
+    fn connection(service: SocketAddress, process: &RcuArc<Process>) -> Result<RcuArc<Connection>> {
+        Connection::new(CLIENT, service, process.clone(), 1)
+    }
+
+    #[test]
+    fn a_connection_is_found_from_both_directions_until_it_is_removed() -> Result {
+        let table = table(10)?;
+        let process = process(SERVICE, PROCESS)?;
+        assert_eq!(table.insert(connection(SERVICE, &process)?), Ok(0));
+        let guard = Guard::new();
+        let to_service = Tuple::new(CLIENT, SERVICE);
+        let to_process = Tuple::new(CLIENT, PROCESS);
+        let found = table.find_by_client(&to_service, &guard).ok_or(ENOENT)?;
+        assert!(found.process_address() == PROCESS);
+        let back = table.find_by_process(&to_process, &guard).ok_or(ENOENT)?;
+        assert!(back.service_address() == SERVICE);
+        assert_eq!(process.connections.load(ordering::Relaxed), 1);
+        assert!(table.remove(found));
+        assert!(!table.remove(found));
+        assert!(table.find_by_client(&to_service, &guard).is_none());
+        assert!(table.find_by_process(&to_process, &guard).is_none());
+        assert_eq!(process.connections.load(ordering::Relaxed), 0);
+        assert_eq!(table.len(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn a_second_entry_of_a_connection_is_refused_whichever_process_it_names() -> Result {
+        let table = table(10)?;
+        let first = process(SERVICE, PROCESS)?;
+        let other = process(SERVICE, OTHER_PROCESS)?;
+        assert!(table.insert(connection(SERVICE, &first)?).is_ok());
+        let again = table.insert(connection(SERVICE, &first)?);
+        assert_eq!(again, Err(InsertError::Exists));
+        let elsewhere = table.insert(connection(SERVICE, &other)?);
+        assert_eq!(elsewhere, Err(InsertError::Exists));
+        // Nothing of the refused ones is left.
+        let guard = Guard::new();
+        let to_other = Tuple::new(CLIENT, OTHER_PROCESS);
+        assert!(table.find_by_process(&to_other, &guard).is_none());
+        assert_eq!(table.len(), 1);
+        assert_eq!(other.connections.load(ordering::Relaxed), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn two_services_cannot_use_one_client_port_at_one_process() -> Result {
+        let table = table(10)?;
+        let one = process(SERVICE, PROCESS)?;
+        let two = process(OTHER_SERVICE, PROCESS)?;
+        assert!(table.insert(connection(SERVICE, &one)?).is_ok());
+        let conflict = table.insert(connection(OTHER_SERVICE, &two)?);
+        assert_eq!(conflict, Err(InsertError::Conflict));
+        assert_eq!(table.len(), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn a_full_table_refuses_and_keeps_what_it_has() -> Result {
+        let table = table(1)?;
+        let one = process(SERVICE, PROCESS)?;
+        let two = process(OTHER_SERVICE, OTHER_PROCESS)?;
+        assert!(table.insert(connection(SERVICE, &one)?).is_ok());
+        let refused = table.insert(connection(OTHER_SERVICE, &two)?);
+        assert_eq!(refused, Err(InsertError::Limit));
+        assert_eq!(table.len(), 1);
+        let to_service = Tuple::new(CLIENT, SERVICE);
+        assert!(table.find_by_client(&to_service, &Guard::new()).is_some());
+        Ok(())
+    }
+}

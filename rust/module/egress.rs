@@ -42,7 +42,7 @@ pub(crate) fn send(net: &Net, skb: &mut SkBuff, mark: u32, guard: &Guard) {
     };
 
     let length = segment.len();
-    if segment.flags().has(TcpFlags::SYN) && segment.clamp_mss(mss::of(&route)).is_err() {
+    if segment.flags().has(TcpFlags::SYN) && segment.clamp_mss(mss::to_announce(&route)).is_err() {
         state.drops.count(Drop::NoMemory);
         return;
     }

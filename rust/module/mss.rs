@@ -11,7 +11,14 @@ use crate::wrappers::dst::Dst;
 /// 6691.
 const HEADERS: u32 = 40;
 
-/// The largest segment, in bytes of data, that `route` takes in one packet.
-pub(crate) fn of(route: &Dst) -> u16 {
+/// The largest segment, in bytes of data, that `route` takes in one packet: what a client's SYN may
+/// ask for.
+pub(crate) fn to_send(route: &Dst) -> u16 {
     u16::try_from(route.mtu().saturating_sub(HEADERS)).unwrap_or(u16::MAX)
+}
+
+/// The largest segment, in bytes of data, that TCP would ask for of somebody who is reached by
+/// `route`: what a SYN-ACK may announce.
+pub(crate) fn to_announce(route: &Dst) -> u16 {
+    u16::try_from(route.advertised_mss()).unwrap_or(u16::MAX)
 }

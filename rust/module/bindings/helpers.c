@@ -89,6 +89,11 @@ u32 tcp_dispatch_dst_mtu(const struct dst_entry *dst)
 	return dst_mtu(dst);
 }
 
+u32 tcp_dispatch_dst_metric_advmss(struct dst_entry *dst)
+{
+	return dst_metric_advmss(dst);
+}
+
 u32 tcp_dispatch_sk_mark(const struct sock *sk)
 {
 	return READ_ONCE(sk->sk_mark);

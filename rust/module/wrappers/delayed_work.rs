@@ -66,6 +66,9 @@ impl<T: HasDelayedWork> DelayedWork<T> {
         };
     }
 
+    /// # Safety
+    ///
+    /// For the workqueue to call.
     unsafe extern "C" fn run(work: *mut bindings::work_struct) {
         let delayed = work
             .wrapping_byte_sub(offset_of!(bindings::delayed_work, work))

@@ -63,6 +63,12 @@ impl Dst {
         unsafe { bindings::tcp_dispatch_dst_mtu(self.0.as_ptr()) }
     }
 
+    /// The largest segment, in bytes of data, that TCP announces to who is reached by the route.
+    pub(crate) fn advertised_mss(&self) -> u32 {
+        // SAFETY: The type's invariant.
+        unsafe { bindings::tcp_dispatch_dst_metric_advmss(self.0.as_ptr()) }
+    }
+
     /// Gives the reference to whoever keeps the pointer.
     pub(crate) fn into_raw(self) -> *mut bindings::dst_entry {
         core::mem::ManuallyDrop::new(self).0.as_ptr()

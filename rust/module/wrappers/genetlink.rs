@@ -95,7 +95,7 @@ impl ExtAck {
         // SAFETY: Null or valid for the request.
         if let Some(extack) = unsafe { self.0.as_mut() } {
             extack.bad_attr = attribute.0.as_ptr();
-            extack._msg = message.as_ptr().cast();
+            extack._msg = message.as_char_ptr();
         }
         error
     }
@@ -104,7 +104,7 @@ impl ExtAck {
     pub(crate) fn message(self, error: Error, message: &'static CStr) -> Error {
         // SAFETY: Null or valid for the request.
         if let Some(extack) = unsafe { self.0.as_mut() } {
-            extack._msg = message.as_ptr().cast();
+            extack._msg = message.as_char_ptr();
         }
         error
     }
@@ -114,7 +114,7 @@ impl ExtAck {
         if let Some(extack) = unsafe { self.0.as_mut() } {
             extack.miss_type = attribute as u16;
             extack.miss_nest = nest.map_or(core::ptr::null(), |nest| nest.0.as_ptr());
-            extack._msg = c"a required attribute is missing".as_ptr().cast();
+            extack._msg = c"a required attribute is missing".as_char_ptr();
         }
         EINVAL
     }

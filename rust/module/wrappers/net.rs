@@ -107,6 +107,9 @@ impl<T: Pernet> PernetOperations<T> {
         }
     }
 
+    /// # Safety
+    ///
+    /// For `struct pernet_operations` to call.
     unsafe extern "C" fn init(net: *mut bindings::net) -> c_int {
         // SAFETY: The caller gives a namespace that is being set up.
         let net = unsafe { Net::from_raw(net) };
@@ -121,6 +124,9 @@ impl<T: Pernet> PernetOperations<T> {
         })
     }
 
+    /// # Safety
+    ///
+    /// For `struct pernet_operations` to call.
     unsafe extern "C" fn exit(net: *mut bindings::net) {
         // SAFETY: The caller gives a namespace that is going away.
         let net = unsafe { Net::from_raw(net) };

@@ -54,6 +54,9 @@ impl<O: Output> Operations<O> {
         ptr::eq(unsafe { (*dev).rtnl_link_ops }, LINK_OPS.0.get())
     }
 
+    /// # Safety
+    ///
+    /// For `struct rtnl_link_ops` to call.
     unsafe extern "C" fn setup(dev: *mut bindings::net_device) {
         let features = bindings::TCP_DISPATCH_NETIF_F_SG
             | bindings::TCP_DISPATCH_NETIF_F_FRAGLIST
@@ -80,6 +83,9 @@ impl<O: Output> Operations<O> {
         }
     }
 
+    /// # Safety
+    ///
+    /// For `struct rtnl_link_ops` to call.
     unsafe extern "C" fn newlink(
         dev: *mut bindings::net_device,
         _params: *mut bindings::rtnl_newlink_params,
@@ -89,11 +95,17 @@ impl<O: Output> Operations<O> {
         unsafe { bindings::register_netdevice(dev) }
     }
 
+    /// # Safety
+    ///
+    /// For `struct rtnl_link_ops` to call.
     unsafe extern "C" fn dellink(dev: *mut bindings::net_device, head: *mut bindings::list_head) {
         // SAFETY: rtnetlink gives a registered device, with RTNL held. `uninit()` does the rest.
         unsafe { bindings::unregister_netdevice_queue(dev, head) };
     }
 
+    /// # Safety
+    ///
+    /// For `struct net_device_ops` to call.
     unsafe extern "C" fn add_slave(
         master: *mut bindings::net_device,
         port: *mut bindings::net_device,
@@ -105,8 +117,7 @@ impl<O: Output> Operations<O> {
                 if !extack.is_null() {
                     (*extack)._msg =
                         c"a port must be a device of kind tcp_dispatch without a master"
-                            .as_ptr()
-                            .cast();
+                            .as_char_ptr();
                 }
                 return EINVAL.to_errno();
             }
@@ -124,6 +135,9 @@ impl<O: Output> Operations<O> {
         }
     }
 
+    /// # Safety
+    ///
+    /// For `struct net_device_ops` to call.
     unsafe extern "C" fn del_slave(
         master: *mut bindings::net_device,
         port: *mut bindings::net_device,
@@ -138,6 +152,10 @@ impl<O: Output> Operations<O> {
 
     /// The device is being unregistered, for whatever reason: as a port it leaves its master, as a
     /// master it lets its ports go.
+    ///
+    /// # Safety
+    ///
+    /// For `struct net_device_ops` to call.
     unsafe extern "C" fn uninit(dev: *mut bindings::net_device) {
         // SAFETY: RTNL is held, and the devices that are linked to `dev` are valid while they are.
         unsafe {
@@ -156,6 +174,10 @@ impl<O: Output> Operations<O> {
     }
 
     /// What nobody translated must not leave the computer.
+    ///
+    /// # Safety
+    ///
+    /// For `struct net_device_ops` to call.
     unsafe extern "C" fn start_xmit(
         skb: *mut bindings::sk_buff,
         dev: *mut bindings::net_device,
@@ -168,6 +190,9 @@ impl<O: Output> Operations<O> {
         bindings::netdev_tx_NETDEV_TX_OK
     }
 
+    /// # Safety
+    ///
+    /// For `struct l3mdev_ops` to call.
     unsafe extern "C" fn l3_out(
         master: *mut bindings::net_device,
         sk: *mut bindings::sock,
@@ -217,7 +242,7 @@ impl<O: Output> LinkKind<O> {
     /// `EEXIST` if there is a kind of this name.
     pub(crate) fn register() -> Result<Self> {
         let ops = bindings::rtnl_link_ops {
-            kind: O::KIND.as_ptr().cast(),
+            kind: O::KIND.as_char_ptr(),
             setup: Some(Operations::<O>::setup),
             newlink: Some(Operations::<O>::newlink),
             dellink: Some(Operations::<O>::dellink),

@@ -89,6 +89,9 @@ impl<L: Layer> TcpHook<L> {
         unsafe { &*ORIGINAL.load(ordering::Relaxed) }
     }
 
+    /// # Safety
+    ///
+    /// For `struct net_protocol` to call.
     unsafe extern "C" fn handler(raw: *mut bindings::sk_buff) -> c_int {
         // SAFETY: IP gives us the packet, and its header is linear.
         let skb = unsafe { SkBuff::from_raw(raw) };
@@ -101,6 +104,9 @@ impl<L: Layer> TcpHook<L> {
         }
     }
 
+    /// # Safety
+    ///
+    /// For `struct net_protocol` to call.
     unsafe extern "C" fn err_handler(raw: *mut bindings::sk_buff, info: u32) -> c_int {
         // SAFETY: ICMP lends us the packet; its quote has been pulled.
         let skb = unsafe { SkBuff::from_raw(raw) };

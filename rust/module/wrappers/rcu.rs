@@ -33,6 +33,9 @@ impl<T> RcuBox<T> {
     /// Where in the box the value is.
     pub(crate) const VALUE: usize = core::mem::offset_of!(Self, value);
 
+    /// # Safety
+    ///
+    /// For `call_rcu()` to call, with the `head` of a box that nobody refers to.
     unsafe extern "C" fn free(head: *mut bindings::callback_head) {
         let this = head.wrapping_byte_sub(core::mem::offset_of!(Self, head));
         // SAFETY: The last `RcuArc` gave the box away, and a grace period has passed since.

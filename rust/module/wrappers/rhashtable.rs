@@ -141,9 +141,9 @@ impl<T: Table> RhashTable<T> {
     /// while the table wants to grow) otherwise.
     pub(crate) fn insert(&self, entry: RcuArc<T::Entry>) -> Result {
         let raw = entry.into_raw();
+        let node = Self::node_of(raw);
         // SAFETY: The table is initialised; the entry's node is in no table yet.
-        let inserted =
-            to_result(unsafe { (T::FUNCTIONS.insert)(self.inner.get(), Self::node_of(raw)) });
+        let inserted = to_result(unsafe { (T::FUNCTIONS.insert)(self.inner.get(), node) });
         if inserted.is_err() {
             // SAFETY: The table didn't take the reference.
             drop(unsafe { RcuArc::from_raw(raw) });
@@ -163,6 +163,9 @@ impl<T: Table> RhashTable<T> {
 }
 
 impl<T: Table> RhashTable<T> {
+    /// # Safety
+    ///
+    /// For `rhashtable_free_and_destroy()` to call.
     unsafe extern "C" fn drop_entry(node: *mut c_void, _: *mut c_void) {
         // SAFETY: The table gives the node of an entry that it held a reference to, once.
         unsafe {
@@ -249,9 +252,9 @@ impl<T: Table> Section<'_, T> {
                 self.resized = true;
                 continue;
             }
+            let node = NonNull::new(node)?;
             // SAFETY: As in `lookup()`; the section holds RCU until it is dropped.
-            return NonNull::new(node)
-                .map(|node| unsafe { RcuRef::from_raw(RhashTable::<T>::entry_of(node)) });
+            return Some(unsafe { RcuRef::from_raw(RhashTable::<T>::entry_of(node)) });
         }
     }
 
