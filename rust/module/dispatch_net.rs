@@ -105,8 +105,8 @@ unsafe impl HasDelayedWork for DispatchNet {
 impl DispatchNet {
     /// The state of `net`. Any context.
     #[inline]
-    pub(crate) fn of(net: &Net) -> &Self {
-        OPERATIONS.get(net)
+    pub(crate) fn of<'a>(net: &'a Net, guard: &Guard) -> &'a Self {
+        OPERATIONS.get(net, guard)
     }
 
     /// The namespace.

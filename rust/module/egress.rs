@@ -23,7 +23,7 @@ use kernel::sync::rcu::Guard;
 /// the way that packets of that address go.
 #[inline]
 pub(crate) fn send(net: &Net, skb: &mut SkBuff, mark: u32, guard: &Guard) {
-    let state = DispatchNet::of(net);
+    let state = DispatchNet::of(net, guard);
     let Some(mut segment) = Segment::sent(skb) else {
         return;
     };

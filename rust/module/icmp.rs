@@ -14,7 +14,7 @@ use kernel::sync::rcu::Guard;
 
 /// Translates the quote of an ICMP error that is on its way to TCP. Softirq context, under RCU.
 pub(crate) fn receive_error(skb: &mut SkBuff, guard: &Guard) {
-    let net = DispatchNet::of(skb.receiving_net(guard));
+    let net = DispatchNet::of(skb.receiving_net(guard), guard);
     if net.process_prefix().is_empty() {
         return;
     }

@@ -22,7 +22,7 @@ use kernel::sync::rcu::Guard;
 /// process that serves its connection.
 #[inline]
 pub(crate) fn receive(skb: &mut SkBuff, guard: &Guard) -> Verdict {
-    let net = DispatchNet::of(skb.receiving_net(guard));
+    let net = DispatchNet::of(skb.receiving_net(guard), guard);
     let prefix = net.process_prefix();
     if prefix.is_empty() {
         return Verdict::Pass;

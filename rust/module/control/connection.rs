@@ -27,7 +27,7 @@ const SERVICE: u32 = TCP_DISPATCH_A_CONNECTION_SERVICE_ADDRESS;
 const PROCESS: u32 = TCP_DISPATCH_A_CONNECTION_PROCESS_ADDRESS;
 
 fn add(request: Request<'_>) -> Result {
-    let net = DispatchNet::of(request.net());
+    let net = DispatchNet::of(request.net(), &Guard::new());
     let attributes = request.attributes(PROCESS);
     let client = address::require(&attributes, CLIENT)?;
     let refuse =
@@ -100,7 +100,7 @@ fn find<'rcu>(
 }
 
 fn del(request: Request<'_>) -> Result {
-    let net = DispatchNet::of(request.net());
+    let net = DispatchNet::of(request.net(), &Guard::new());
     let attributes = request.attributes(SERVICE);
     let guard = Guard::new();
     let connection = find(net, &attributes, &guard)?;
@@ -109,7 +109,7 @@ fn del(request: Request<'_>) -> Result {
 }
 
 fn get(mut request: Request<'_>) -> Result {
-    let net = DispatchNet::of(request.net());
+    let net = DispatchNet::of(request.net(), &Guard::new());
     let attributes = request.attributes(SERVICE);
     let connection = find(net, &attributes, &Guard::new())?
         .upgrade()
@@ -118,7 +118,7 @@ fn get(mut request: Request<'_>) -> Result {
 }
 
 fn start(dump: &mut Dump<'_>) -> Result {
-    let net = DispatchNet::of(dump.net());
+    let net = DispatchNet::of(dump.net(), &Guard::new());
     dump.start_walk(net.connections.walkable())
 }
 
@@ -128,7 +128,7 @@ fn done(dump: &mut Dump<'_>) -> Result {
 }
 
 fn dump(dump: &mut Dump<'_>) -> Result {
-    let net = DispatchNet::of(dump.net());
+    let net = DispatchNet::of(dump.net(), &Guard::new());
     let attributes = dump.attributes(PROCESS);
     let service = address::get(&attributes, SERVICE)?.map(|given| given.address);
     let process = address::get(&attributes, PROCESS)?.map(|given| given.address);

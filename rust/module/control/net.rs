@@ -9,13 +9,13 @@ use crate::{
     tcp_dispatch_core::Prefix,
     wrappers::genetlink::{doit, Request},
 };
-use kernel::prelude::*;
+use kernel::{prelude::*, sync::rcu::Guard};
 
 doit!(tcp_dispatch_nl_net_get_doit, get);
 doit!(tcp_dispatch_nl_net_set_doit, set);
 
 fn get(mut request: Request<'_>) -> Result {
-    let net = DispatchNet::of(request.net());
+    let net = DispatchNet::of(request.net(), &Guard::new());
     let services = net.control().services().len();
     request.reply(|message| {
         let prefix = net.process_prefix();
@@ -32,7 +32,7 @@ fn get(mut request: Request<'_>) -> Result {
 }
 
 fn set(request: Request<'_>) -> Result {
-    let net = DispatchNet::of(request.net());
+    let net = DispatchNet::of(request.net(), &Guard::new());
     let attributes = request.attributes(TCP_DISPATCH_A_NET_MAX_CONNECTIONS);
     let extack = attributes.extack();
     let length = attributes.get(TCP_DISPATCH_A_NET_PROCESS_PREFIX_LEN);

@@ -23,7 +23,7 @@ const SERVICE: u32 = TCP_DISPATCH_A_PROCESS_SERVICE_ADDRESS;
 const NAME: u32 = TCP_DISPATCH_A_PROCESS_PROCESS_ADDRESS;
 
 fn add(request: Request<'_>) -> Result {
-    let net = DispatchNet::of(request.net());
+    let net = DispatchNet::of(request.net(), &Guard::new());
     let attributes = request.attributes(NAME);
     let mut control = net.control();
     let service = service::find(&control, &attributes, SERVICE)?;
@@ -55,7 +55,7 @@ fn add(request: Request<'_>) -> Result {
 const NOT_REGISTERED: &CStr = c"no such process is registered for this service";
 
 fn del(request: Request<'_>) -> Result {
-    let net = DispatchNet::of(request.net());
+    let net = DispatchNet::of(request.net(), &Guard::new());
     let attributes = request.attributes(NAME);
     let mut control = net.control();
     let service = service::find(&control, &attributes, SERVICE)?;
@@ -71,7 +71,7 @@ fn del(request: Request<'_>) -> Result {
 }
 
 fn get(mut request: Request<'_>) -> Result {
-    let net = DispatchNet::of(request.net());
+    let net = DispatchNet::of(request.net(), &Guard::new());
     let attributes = request.attributes(NAME);
     let service = service::find(&net.control(), &attributes, SERVICE)?;
     let name = address::require(&attributes, NAME)?;
@@ -91,7 +91,7 @@ fn get(mut request: Request<'_>) -> Result {
 /// Services stand in the order of their ids, and so do the processes of a service: a part goes on
 /// behind the process that the one before ended with, whatever came or went meanwhile.
 fn dump(dump: &mut Dump<'_>) -> Result {
-    let net = DispatchNet::of(dump.net());
+    let net = DispatchNet::of(dump.net(), &Guard::new());
     let attributes = dump.attributes(SERVICE);
     let control = net.control();
     dump.set_generation(control.generation());

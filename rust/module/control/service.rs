@@ -41,7 +41,7 @@ pub(super) fn find(
 }
 
 fn add(request: Request<'_>) -> Result {
-    let net = DispatchNet::of(request.net());
+    let net = DispatchNet::of(request.net(), &Guard::new());
     let attributes = request.attributes(NAME);
     let name = address::require(&attributes, NAME)?;
     let refuse = |error, message| {
@@ -66,7 +66,7 @@ fn add(request: Request<'_>) -> Result {
 }
 
 fn del(request: Request<'_>) -> Result {
-    let net = DispatchNet::of(request.net());
+    let net = DispatchNet::of(request.net(), &Guard::new());
     let attributes = request.attributes(NAME);
     let mut control = net.control();
     let service = find(&control, &attributes, NAME)?;
@@ -74,14 +74,14 @@ fn del(request: Request<'_>) -> Result {
 }
 
 fn get(mut request: Request<'_>) -> Result {
-    let net = DispatchNet::of(request.net());
+    let net = DispatchNet::of(request.net(), &Guard::new());
     let attributes = request.attributes(NAME);
     let service = find(&net.control(), &attributes, NAME)?;
     request.reply(|message| put(message, &service))
 }
 
 fn dump(dump: &mut Dump<'_>) -> Result {
-    let net = DispatchNet::of(dump.net());
+    let net = DispatchNet::of(dump.net(), &Guard::new());
     let control = net.control();
     dump.set_generation(control.generation());
     let (after, _) = dump.positions();

@@ -10,6 +10,7 @@ use core::{cell::UnsafeCell, marker::PhantomData, ptr};
 use kernel::{
     error::{from_result, to_result},
     prelude::*,
+    sync::rcu::Guard,
     types::Opaque,
 };
 use pin_init::PinInit;
@@ -88,7 +89,7 @@ impl<T: Pernet> PernetOperations<T> {
     /// Must be called only while the operations are registered and `net` has not exited: from its
     /// packets and its netlink sockets, for instance.
     #[inline]
-    pub(crate) fn get<'a>(&self, net: &'a Net) -> &'a T {
+    pub(crate) fn get<'a>(&self, net: &'a Net, _guard: &Guard) -> &'a T {
         // SAFETY: `id` doesn't change once namespaces have a `T`.
         let id = unsafe { *self.id.get() };
         // SAFETY: `init()` made a `T` there before anyone could see the namespace, and it is
@@ -98,9 +99,8 @@ impl<T: Pernet> PernetOperations<T> {
 
     #[inline]
     fn slot(net: &Net, id: u32) -> *mut T {
-        // SAFETY: `net` is valid. `gen` is replaced under RCU, but the slots' values are copied
-        // along, and all callers are in RCU read sections or hold a reference to the namespace
-        // and none of the old arrays is freed before a grace period.
+        // SAFETY: `net` is valid. `gen` is replaced under RCU, with the slots' values copied along;
+        // callers are in a read section, or keep it from being replaced by `pernet_ops_rwsem`.
         unsafe {
             let gen = ptr::addr_of!((*net.as_ptr()).gen).read_volatile();
             gen.cast::<*mut T>().add(id as usize).read()
@@ -131,7 +131,9 @@ impl<T: Pernet> PernetOperations<T> {
         // SAFETY: The caller gives a namespace that is going away.
         let net = unsafe { Net::from_raw(net) };
         // SAFETY: `init()` made the `T`, and nothing of the namespace can reach it any longer.
-        unsafe { ptr::drop_in_place(ptr::from_ref(T::operations().get(net)).cast_mut()) };
+        unsafe {
+            ptr::drop_in_place(ptr::from_ref(T::operations().get(net, &Guard::new())).cast_mut())
+        };
     }
 }
 
