@@ -9,7 +9,6 @@
 """
 
 import os
-import socket
 import threading
 
 from lib import background, check, command, daemon, module, topology, wait
@@ -45,7 +44,7 @@ def a_transfer_on_an_unrelated_socket_stays_whole_while_the_module_goes_and_come
 
             def receive():
                 for client in got:
-                    got[client] += client.socket.recv(step, socket.MSG_WAITALL)
+                    got[client] += client.receive(step)
 
             # The daemon has the rest still to send, and does while the module changes.
             for _ in range(_TIMES):

@@ -90,10 +90,10 @@ def _download(net, shrink):
     got = b""
     with Client(net.client, SERVICE) as client:
         client.send(f"get {_LENGTH} 11")
-        got += client.socket.recv(_LENGTH // 6, socket.MSG_WAITALL)
+        got += client.receive(_LENGTH // 6)
         shrink()
         with capture.Capture(net.client, "eth0") as wire:
-            got += client.socket.recv(_LENGTH - len(got), socket.MSG_WAITALL)
+            got += client.receive(_LENGTH - len(got))
             sizes = [seen.length for seen in wire.segments() if seen.source == SERVICE]
         check.true(got == b"".join(daemon.stream(11, _LENGTH)), "the download differs")
         known = net.server.run("ss", "-Htni", "dst", f"{client.address}")

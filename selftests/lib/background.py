@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Processes that live beside a test: forked functions and programs."""
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -29,6 +30,15 @@ class Background:
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+
+
+def die_with_parent():
+    """Has the kernel kill this process when its parent ends, however that ends."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def fork(function, *arguments, keep=()):
     """Runs a function in a process of its own, which has no file open but those in `keep`.
 
@@ -41,6 +51,7 @@ def fork(function, *arguments, keep=()):
         return Background(pid, os.getpid())
     status = 1
     try:
+        die_with_parent()
         low = 3
         for file in sorted(keep):
             os.closerange(low, file)

@@ -47,6 +47,15 @@ class Client:
             got += more
         return got.decode().rstrip("\n")
 
+    def receive(self, length):
+        """Receives exactly so many bytes."""
+        got = bytearray()
+        while len(got) < length:
+            more = self.socket.recv(length - len(got))
+            check.true(more, f"the connection ended after {len(got)} of {length} bytes")
+            got += more
+        return bytes(got)
+
     def who(self):
         """The daemon's own address and the client's address as the daemon sees it."""
         self.send("who")

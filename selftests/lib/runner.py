@@ -64,6 +64,7 @@ def main():
         sys.stdout.flush()
         pid = os.fork()
         if pid == 0:
+            background.die_with_parent()
             os.setsid()
             os._exit(_run_file(file, tests))
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -138,6 +139,7 @@ def _run_test(report, each, topology):
     receiver, sender = os.pipe()
     pid = os.fork()
     if pid == 0:
+        background.die_with_parent()
         os.setsid()
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
