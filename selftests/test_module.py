@@ -9,6 +9,7 @@
 """
 
 import os
+import subprocess
 import threading
 
 from lib import background, check, command, daemon, module, topology, wait
@@ -162,3 +163,26 @@ def the_module_says_who_made_it_and_what_its_parameters_do(net):
     for parameter in command.run("modinfo", "-F", "parm", module.FILE).splitlines():
         name, _, text = parameter.partition(":")
         check.true(text.split("(")[0].strip(), f"parameter {name} is not documented")
+
+
+@test
+def unloading_waits_for_a_module_that_hooked_TCP_on_top(net):
+    on_top = os.path.join(os.path.dirname(module.FILE), "hook_on_top.ko")
+    state = "/sys/module/tcp_dispatch/initstate"
+    try:
+        _load_again(net)
+        net.control.serve(SERVICE, PROCESSES[0])
+        command.run("insmod", on_top)
+        unloading = subprocess.Popen(["rmmod", "tcp_dispatch"])
+        with open(state, encoding="ascii") as file:
+            wait.until(lambda: file.seek(0) or file.read().strip() == "going", "the module is being unloaded")
+        # The layer's code is still called, from the module on top.
+        check.equal(who(net.client, SERVICE)[0], PROCESSES[0], "who serves meanwhile")
+        check.equal(who(net.client, _DIRECT)[0], _DIRECT, "the daemon without dispatch")
+        check.equal(unloading.poll(), None, "rmmod's exit status while the other module is there")
+        command.run("rmmod", "hook_on_top")
+        check.equal(unloading.wait(60), 0, "rmmod's exit status")
+        check.true(not module.loaded(), "the module is still there")
+        check.equal(who(net.client, _DIRECT)[0], _DIRECT, "the daemon without dispatch, afterwards")
+    finally:
+        _load_again(net)

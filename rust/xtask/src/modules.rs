@@ -16,6 +16,9 @@ use crate::{paths, setup};
 /// The module's file.
 const MODULE: &str = "tcp_dispatch.ko";
 
+/// A module that the selftests load beside it.
+const SELFTEST_MODULE: &str = "hook_on_top.ko";
+
 /// Arguments of `cargo xtask modules`.
 #[derive(clap::Args)]
 pub struct Args {
@@ -27,16 +30,30 @@ pub struct Args {
 /// Builds tcp_dispatch.ko and prints where it is.
 pub fn run(args: Args) -> Result<ExitCode> {
     setup::ensure_kernel(args.kernel.name())?;
-    let module = build(args.kernel.name())?;
-    println!("{}", module.display());
+    let built = build(args.kernel.name())?;
+    println!("{}", built.module.display());
     Ok(ExitCode::SUCCESS)
 }
 
-/// Builds tcp_dispatch.ko for the kernel called `kernel` in the build root and returns its path.
-pub fn build(kernel: &str) -> Result<PathBuf> {
+/// What a build makes.
+pub struct Built {
+    /// `tcp_dispatch.ko`
+    pub module: PathBuf,
+    /// The module that the selftests load beside it.
+    pub selftest_module: PathBuf,
+}
+
+/// Builds the modules for the kernel called `kernel` in the build root.
+pub fn build(kernel: &str) -> Result<Built> {
     let out = paths::build().join("modules").join(kernel);
-    make(Kernel::named(kernel)?, &out, &[])?;
-    find(&out, MODULE).with_context(|| format!("the build made no {MODULE} in {}", out.display()))
+    make(Kernel::named(kernel)?, &out, &["TCP_DISPATCH_SELFTESTS=m"])?;
+    let made = |name| {
+        find(&out, name).with_context(|| format!("the build made no {name} in {}", out.display()))
+    };
+    Ok(Built {
+        module: made(MODULE)?,
+        selftest_module: made(SELFTEST_MODULE)?,
+    })
 }
 
 /// Builds everything of the checkout's `Kbuild` into `out`, with further arguments of `make`.

@@ -23,7 +23,9 @@ pub fn image(kernel: &str, with_module: bool) -> Result<PathBuf> {
     }
     fs::create_dir_all(dir.join("bin")).with_context(|| format!("can't make {}", dir.display()))?;
     if with_module {
-        copy(&modules::build(kernel)?, &dir.join("tcp_dispatch.ko"))?;
+        let built = modules::build(kernel)?;
+        copy(&built.module, &dir.join("tcp_dispatch.ko"))?;
+        copy(&built.selftest_module, &dir.join("hook_on_top.ko"))?;
     }
     copy(&tool()?, &dir.join("bin/dispatchctl"))?;
 
@@ -63,7 +65,8 @@ fn tool() -> Result<PathBuf> {
         .args([
             "build",
             "--quiet",
-            "--release",
+            "--profile",
+            "guest",
             "--package",
             "dispatchctl",
             "--target",
@@ -78,7 +81,7 @@ fn tool() -> Result<PathBuf> {
         status.success(),
         "dispatchctl can't be built: see what cargo says above"
     );
-    Ok(target.join(TARGET).join("release/dispatchctl"))
+    Ok(target.join(TARGET).join("guest/dispatchctl"))
 }
 
 /// Copies a file or a tree. What isn't there yet in a young checkout is left out.
