@@ -45,7 +45,8 @@ class _Attack:
         self._net = net
         self.chance = random.Random(_SEED)
         print(f"seed {_SEED}")  # shown if the test fails
-        self._port = 1024
+        # Each test is a process: none meets the half-open connections of the one before.
+        self._port = 1024 + os.getpid() * 2000 % 60_000
 
     def __enter__(self):
         self._net.control.serve(SERVICE, _PROCESS)
@@ -56,7 +57,7 @@ class _Attack:
 
     def source(self):
         """An address and port of the attacker that was not used yet."""
-        self._port += 1
+        self._port = self._port % 65535 + 1
         return f"{_ATTACKER}:{self._port}"
 
     def send(self, data):

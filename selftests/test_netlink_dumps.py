@@ -53,7 +53,8 @@ def _dump(net, operation, names, meanwhile, request=b""):
 @test(deadline=400)
 def a_dump_of_3000_connections_has_each_that_stays_while_others_come_and_go(net):
     net.control.serve(SERVICE, *PROCESSES)
-    clients = [Client(net.client, SERVICE) for _ in range(_CONNECTIONS)]
+    with net.client:
+        clients = [Client(net.client, SERVICE) for _ in range(_CONNECTIONS)]
     for client in clients:
         client.send("who")
     for client in clients:

@@ -88,7 +88,8 @@ def a_transfer_without_any_offload_arrives_whole(net):
 @test(deadline=300)
 def two_thousand_connections_are_open_at_once_and_all_answer(net):
     net.control.serve(SERVICE, *PROCESSES)
-    clients = [Client(net.client, SERVICE) for _ in range(_OPEN)]
+    with net.client:
+        clients = [Client(net.client, SERVICE) for _ in range(_OPEN)]
     for client in clients:
         client.send("who")
     answers = collections.Counter()

@@ -113,10 +113,11 @@ def _line(poll, clients, file):
     line = b""
     try:
         while not line.endswith(b"\n"):
-            got = client.recv(1)
-            if not got:
+            # No more than the line: what follows it may be an upload.
+            ahead = client.recv(64, socket.MSG_PEEK)
+            if not ahead:
                 raise EOFError
-            line += got
+            line += client.recv(ahead.find(b"\n") + 1 or len(ahead))
         word, *arguments = line.decode().split()
         if word in ("get", "put"):
             # Takes long: meanwhile the others are served.

@@ -37,14 +37,18 @@ class Namespace:
 
     def __enter__(self):
         stack = _local.__dict__.setdefault("stack", [])
-        stack.append(os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
-        self.enter()
+        if stack and stack[-1][0] is self:
+            stack.append((self, None))
+        else:
+            stack.append((self, os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)))
+            self.enter()
         return self
 
     def __exit__(self, *_):
-        previous = _local.stack.pop()
-        os.setns(previous, os.CLONE_NEWNET)
-        os.close(previous)
+        _, previous = _local.stack.pop()
+        if previous is not None:
+            os.setns(previous, os.CLONE_NEWNET)
+            os.close(previous)
 
     def enter(self):
         """Enters the namespace for good: for a process that gives its privileges up."""
