@@ -94,7 +94,10 @@ fn assign(
                     .and_then(|connection| connection.upgrade())
                     .ok_or(Drop::NoMemory);
             }
-            Err(InsertError::Conflict) => reason = Drop::Conflict,
+            Err(InsertError::Conflict) => {
+                process.drops.count(Drop::Conflict);
+                reason = Drop::Conflict;
+            }
             Err(InsertError::Limit) => return Err(Drop::ConnectionLimit),
             Err(InsertError::NoMemory) => return Err(Drop::NoMemory),
         }
@@ -144,5 +147,5 @@ fn deliver_syn(
             let _ = segment.clamp_mss(mss::to_send(&route));
         }
     }
-    ingress::deliver(net, segment, connection)
+    ingress::deliver(segment, connection)
 }

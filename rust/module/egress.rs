@@ -43,16 +43,14 @@ pub(crate) fn send(net: &Net, skb: &mut SkBuff, mark: u32, guard: &Guard) {
 
     let length = segment.len();
     if segment.flags().has(TcpFlags::SYN) && segment.clamp_mss(mss::to_announce(&route)).is_err() {
-        state.drops.count(Drop::NoMemory);
+        connection.process.count_drop(Drop::NoMemory);
         return;
     }
     let Ok(mut segment) = segment.make_writable() else {
-        state.drops.count(Drop::NoMemory);
+        connection.process.count_drop(Drop::NoMemory);
         return;
     };
     segment.rewrite_source(service);
     segment.set_dst(route);
-    let process = &connection.process;
-    process.stats.packet_out(length);
-    process.service.stats.packet_out(length);
+    connection.process.count_out(length);
 }

@@ -50,7 +50,7 @@ pub(crate) fn receive(skb: &mut SkBuff, guard: &Guard) -> Verdict {
     match net.connections.find_by_client(&tuple, guard) {
         Some(connection) if !segment.flags().is_syn_only() => {
             connection.confirm();
-            deliver(net, segment, &connection)
+            deliver(segment, &connection)
         }
         known => assign::first_packet(net, segment, tuple, known, guard),
     }
@@ -58,18 +58,17 @@ pub(crate) fn receive(skb: &mut SkBuff, guard: &Guard) -> Verdict {
 
 /// Gives a packet to the process that serves its connection.
 #[inline]
-pub(crate) fn deliver(net: &DispatchNet, segment: Segment<'_>, connection: &Connection) -> Verdict {
+pub(crate) fn deliver(segment: Segment<'_>, connection: &Connection) -> Verdict {
     let length = segment.len();
     let process = &connection.process;
     match segment.make_writable() {
         Ok(mut segment) => {
             segment.rewrite_destination(connection.process_address());
-            process.stats.packet_in(length);
-            process.service.stats.packet_in(length);
+            process.count_in(length);
             Verdict::Pass
         }
         Err((skb, _)) => {
-            net.drops.count(Drop::NoMemory);
+            process.count_drop(Drop::NoMemory);
             skb.free(DropReason::NoMemory);
             Verdict::Consumed
         }
@@ -90,12 +89,11 @@ fn answer_local_client(net: &DispatchNet, segment: Segment<'_>, guard: &Guard) -
     match segment.make_writable() {
         Ok(mut segment) => {
             segment.rewrite_source(connection.service_address());
-            process.stats.packet_out(length);
-            process.service.stats.packet_out(length);
+            process.count_out(length);
             Verdict::Pass
         }
         Err((skb, _)) => {
-            net.drops.count(Drop::NoMemory);
+            process.count_drop(Drop::NoMemory);
             skb.free(DropReason::NoMemory);
             Verdict::Consumed
         }

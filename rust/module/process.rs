@@ -3,7 +3,10 @@
 //! A process: a daemon that is registered to serve a service.
 
 use crate::{
-    service::Service, stats::Stats, tcp_dispatch_core::SocketAddress, wrappers::rcu::RcuArc,
+    service::Service,
+    stats::{Drop, Drops, Stats},
+    tcp_dispatch_core::SocketAddress,
+    wrappers::rcu::RcuArc,
 };
 use kernel::{prelude::*, sync::atomic::Atomic};
 
@@ -22,6 +25,8 @@ pub(crate) struct Process {
     pub(crate) connections: Atomic<i64>,
     /// What went to it and came from it.
     pub(crate) stats: Stats,
+    /// What didn't.
+    pub(crate) drops: Drops,
 }
 
 impl Process {
@@ -38,8 +43,29 @@ impl Process {
                 id,
                 connections: Atomic::new(0),
                 stats: Stats::new(GFP_KERNEL)?,
+                drops: Drops::new(GFP_KERNEL)?,
             },
             GFP_KERNEL,
         )
+    }
+
+    /// Counts a packet of `bytes` from a client, here and at the service.
+    #[inline]
+    pub(crate) fn count_in(&self, bytes: u32) {
+        self.stats.packet_in(bytes);
+        self.service.stats.packet_in(bytes);
+    }
+
+    /// Counts a packet of `bytes` to a client, here and at the service.
+    #[inline]
+    pub(crate) fn count_out(&self, bytes: u32) {
+        self.stats.packet_out(bytes);
+        self.service.stats.packet_out(bytes);
+    }
+
+    /// Counts a packet that was dropped, here and at the service.
+    pub(crate) fn count_drop(&self, reason: Drop) {
+        self.drops.count(reason);
+        self.service.drops.count(reason);
     }
 }

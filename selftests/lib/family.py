@@ -25,7 +25,13 @@ SERVICE = [
     ("stats", _STATS),
     ("drops", _DROPS),
 ]
-PROCESS = [("service-address", _ADDRESS), ("process-address", _ADDRESS), ("connections", "uint"), ("stats", _STATS)]
+PROCESS = [
+    ("service-address", _ADDRESS),
+    ("process-address", _ADDRESS),
+    ("connections", "uint"),
+    ("stats", _STATS),
+    ("drops", _DROPS),
+]
 CONNECTION = [
     ("client-address", _ADDRESS),
     ("service-address", _ADDRESS),

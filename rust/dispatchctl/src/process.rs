@@ -82,6 +82,7 @@ pub fn show(processes: &[Process]) -> String {
             Column::Number("Bytes in"),
             Column::Number("Packets out"),
             Column::Number("Bytes out"),
+            Column::Number("Dropped"),
         ],
         processes.iter().map(|process| {
             vec![
@@ -93,6 +94,7 @@ pub fn show(processes: &[Process]) -> String {
                 process.stats.bytes_in.to_string(),
                 process.stats.packets_out.to_string(),
                 process.stats.bytes_out.to_string(),
+                process.drops.total().to_string(),
             ]
         }),
     )
@@ -101,7 +103,7 @@ pub fn show(processes: &[Process]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tcp_dispatch_netlink::Stats;
+    use tcp_dispatch_netlink::{Drops, Stats};
 
     #[test]
     fn a_process_is_shown_with_its_service_and_its_counters() {
@@ -116,6 +118,11 @@ mod tests {
                 packets_out: 5,
                 bytes_out: u64::MAX,
             },
+            drops: Drops {
+                conflict: 6,
+                no_memory: 7,
+                ..Drops::default()
+            },
         };
         let shown = show(std::slice::from_ref(&process));
         let cells: Vec<_> = shown.lines().nth(1).unwrap().split_whitespace().collect();
@@ -129,7 +136,8 @@ mod tests {
                 "3",
                 "4",
                 "5",
-                "18446744073709551615"
+                "18446744073709551615",
+                "13"
             ]
         );
         let value: serde_json::Value = serde_json::from_str(&json(&[process])).unwrap();

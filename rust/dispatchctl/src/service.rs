@@ -6,7 +6,7 @@ use crate::cli::ServiceCommand;
 use crate::failure::{Context, Failure};
 use crate::output::{json, table, warn_interrupted, Column};
 use nix::errno::Errno;
-use tcp_dispatch_netlink::{Client, Drops, Service};
+use tcp_dispatch_netlink::{Client, Service};
 
 /// Runs the command and returns what there is to show.
 pub fn run(command: ServiceCommand) -> Result<String, Failure> {
@@ -67,30 +67,16 @@ pub fn show(services: &[Service]) -> String {
                 service.stats.bytes_in.to_string(),
                 service.stats.packets_out.to_string(),
                 service.stats.bytes_out.to_string(),
-                dropped(&service.drops).to_string(),
+                service.drops.total().to_string(),
             ]
         }),
     )
 }
 
-/// All drops of a service, whatever the reason.
-fn dropped(drops: &Drops) -> u64 {
-    [
-        drops.no_process,
-        drops.connection_limit,
-        drops.conflict,
-        drops.no_memory,
-        drops.outside,
-        drops.no_connection,
-    ]
-    .into_iter()
-    .fold(0, u64::saturating_add)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tcp_dispatch_netlink::Stats;
+    use tcp_dispatch_netlink::{Drops, Stats};
 
     fn service() -> Service {
         Service {

@@ -127,5 +127,6 @@ fn put(message: &mut Message, process: &Process) -> Result {
     address::put(message, NAME, process.address)?;
     let connections = process.connections.load(ordering::Relaxed).max(0);
     message.put_uint(TCP_DISPATCH_A_PROCESS_CONNECTIONS, connections as u64)?;
-    counters::put_stats(message, TCP_DISPATCH_A_PROCESS_STATS, &process.stats)
+    counters::put_stats(message, TCP_DISPATCH_A_PROCESS_STATS, &process.stats)?;
+    counters::put_drops(message, TCP_DISPATCH_A_PROCESS_DROPS, &process.drops)
 }

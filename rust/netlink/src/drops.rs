@@ -47,4 +47,18 @@ impl Drops {
         }
         Ok(drops)
     }
+
+    /// All of them, whatever the reason.
+    pub fn total(&self) -> u64 {
+        [
+            self.no_process,
+            self.connection_limit,
+            self.conflict,
+            self.no_memory,
+            self.outside,
+            self.no_connection,
+        ]
+        .into_iter()
+        .fold(0, u64::saturating_add)
+    }
 }

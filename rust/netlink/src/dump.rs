@@ -34,6 +34,7 @@ mod tests {
             process_address: address.parse().unwrap(),
             connections,
             stats: Stats::default(),
+            drops: crate::Drops::default(),
         };
         let kept = without_repeats(vec![
             process("10.77.0.1:80", 1),

@@ -170,14 +170,16 @@ mod tests {
             process_address in any_address(),
             connections: u64,
             stats in any_stats(),
+            drops in any_drops(),
         ) {
             let reply = emit(&[
                 address::encode(process::SERVICE_ADDRESS, service_address),
                 address::encode(process::PROCESS_ADDRESS, process_address),
                 uint(process::CONNECTIONS, connections),
                 encode_stats(process::STATS, &stats),
+                encode_drops(process::DROPS, &drops),
             ]);
-            let expected = Process { service_address, process_address, connections, stats };
+            let expected = Process { service_address, process_address, connections, stats, drops };
             prop_assert_eq!(Process::decode(&reply).unwrap(), expected);
         }
 

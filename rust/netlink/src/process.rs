@@ -5,7 +5,7 @@
 use crate::attribute::{all, required, uint};
 use crate::message::Decode;
 use crate::spec::process;
-use crate::{address, Address, Stats};
+use crate::{address, Address, Drops, Stats};
 use netlink_packet_core::DecodeError;
 use serde::Serialize;
 
@@ -21,6 +21,8 @@ pub struct Process {
     pub connections: u64,
     /// What went to the process and came from it.
     pub stats: Stats,
+    /// What was dropped on its way to or from the process, or was not assigned to it.
+    pub drops: Drops,
 }
 
 impl Decode for Process {
@@ -31,6 +33,7 @@ impl Decode for Process {
         let mut process_address = None;
         let mut connections = 0;
         let mut stats = Stats::default();
+        let mut drops = Drops::default();
         for attribute in all(value) {
             let attribute = attribute?;
             match attribute.kind() {
@@ -42,6 +45,7 @@ impl Decode for Process {
                 }
                 process::CONNECTIONS => connections = uint(&attribute)?,
                 process::STATS => stats = Stats::decode(attribute.value())?,
+                process::DROPS => drops = Drops::decode(attribute.value())?,
                 _ => {}
             }
         }
@@ -50,6 +54,7 @@ impl Decode for Process {
             process_address: required(process_address, "process-address")?,
             connections,
             stats,
+            drops,
         })
     }
 

@@ -95,6 +95,7 @@ attribute_set!(process "process" {
     PROCESS_ADDRESS = 2 "process-address" in socket_address,
     CONNECTIONS = 3 "connections",
     STATS = 4 "stats" in stats,
+    DROPS = 5 "drops" in drops,
 });
 
 attribute_set!(connection "connection" {
