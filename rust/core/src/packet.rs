@@ -15,6 +15,9 @@ pub type Ipv4Header = [u8; 20];
 /// The fixed part of a TCP header.
 pub type TcpHeader = [u8; 20];
 
+/// `IPPROTO_TCP` of `include/uapi/linux/in.h`.
+const PROTOCOL_TCP: u8 = 6;
+
 const TOTAL_LEN: Field<2, 2> = Field;
 const FRAGMENT: Field<6, 2> = Field;
 pub(super) const IP_CHECK: Field<10, 2> = Field;
@@ -129,11 +132,11 @@ pub fn protocol(ip: &Ipv4Header) -> u8 {
     ip[9]
 }
 
-/// Whether the payload starts with the TCP header: later fragments, which an
-/// ICMP error may quote, have something else there.
+/// Whether the payload starts with a TCP header: other protocols, and later
+/// fragments, which an ICMP error may quote, have something else there.
 #[inline]
 pub fn has_tcp_header(ip: &Ipv4Header) -> bool {
-    u16::from_be_bytes(FRAGMENT.get(ip)) & 0x1fff == 0
+    protocol(ip) == PROTOCOL_TCP && u16::from_be_bytes(FRAGMENT.get(ip)) & 0x1fff == 0
 }
 
 /// Makes `to` the packet's source and keeps both checksums as right as they

@@ -103,6 +103,15 @@ fn a_control_bit_is_found_among_others() {
 }
 
 #[test]
+fn other_protocols_have_no_tcp_header() {
+    let mut ip = syn().ip;
+    for other in [0, 1, 5, 7, 17, 255] {
+        ip[9] = other;
+        assert!(!has_tcp_header(&ip), "protocol {other}");
+    }
+}
+
+#[test]
 fn later_fragments_have_no_tcp_header() {
     let mut ip = syn().ip;
     for (fragment, has) in [

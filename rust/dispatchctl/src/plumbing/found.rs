@@ -2,7 +2,7 @@
 
 //! What there is of the plumbing, and what is wrong with it.
 
-use super::{local_route, port_route, same_route, Device, Devices, PORT_MTU};
+use super::{last_route, local_route, port_route, same_route, Device, Devices, PORT_MTU};
 use crate::rtnetlink::{Link, Route, Rtnetlink, Rule, OURS, TABLE_LOCAL};
 use tcp_dispatch_netlink::{Error, Prefix};
 
@@ -41,6 +41,7 @@ impl Found {
         for table in tables {
             let of_range = |found: &Route| {
                 found.destination.is_some() && found.destination == range
+                    || same_route(found, &last_route(found.table))
                     || port.as_ref().is_some_and(|port| found.device == port.index)
             };
             let more = route.routes(Some(table), None)?;
@@ -102,15 +103,22 @@ impl Found {
                 faults.push(format!("the route `local {range} dev lo` is missing"));
             }
         }
-        match (self.table(range), &self.port) {
-            (None, _) => faults.push(format!("the rule `from {range} lookup TABLE` is missing")),
-            (Some(table), Some(port)) if !self.has_route(&port_route(table, port.index)) => {
+        let Some(table) = self.table(range) else {
+            faults.push(format!("the rule `from {range} lookup TABLE` is missing"));
+            return faults;
+        };
+        if let Some(port) = &self.port {
+            if !self.has_route(&port_route(table, port.index)) {
                 faults.push(format!(
                     "the route `default dev {} table {table}` is missing",
                     devices.port.name
                 ));
             }
-            _ => {}
+        }
+        if !self.has_route(&last_route(table)) {
+            faults.push(format!(
+                "the route `unreachable default table {table}` is missing"
+            ));
         }
         faults
     }
@@ -156,7 +164,7 @@ mod tests {
             master: link(2, Some("tcp_dispatch"), None, 65535),
             port: link(3, Some("tcp_dispatch"), Some(2), PORT_MTU),
             rules: vec![rule(range(), 77)],
-            routes: vec![local_route(range(), 1), port_route(77, 3)],
+            routes: vec![local_route(range(), 1), port_route(77, 3), last_route(77)],
         }
     }
 
@@ -203,6 +211,12 @@ mod tests {
         assert_eq!(
             faults(|found| found.routes.retain(|route| route.kind != RouteKind::Device)),
             ["the route `default dev tcp_dispatch1 table 77` is missing"]
+        );
+        assert_eq!(
+            faults(|found| found
+                .routes
+                .retain(|route| route.kind != RouteKind::Unreachable)),
+            ["the route `unreachable default table 77` is missing"]
         );
     }
 

@@ -9,6 +9,7 @@
 //! local RANGE dev lo                        any process address can be bound
 //! from RANGE lookup TABLE                   behind the local table, so that
 //! default dev tcp_dispatch1 table TABLE     local clients are answered by lo
+//! unreachable default table TABLE           once the module and its devices are gone
 //! tcp_dispatch1 master tcp_dispatch0
 //! ```
 //!
@@ -28,6 +29,8 @@ use tcp_dispatch_netlink::Prefix;
 
 /// Preference of the rule: behind the local table, before the main one.
 pub const PREFERENCE: u32 = 32765;
+/// Metric of the unreachable route: any other comes before it.
+const LAST: u32 = u32::MAX;
 /// MTU of the port. It is as large as can be, because the route of the
 /// service address, not the port, says what fits.
 pub const PORT_MTU: u32 = 65535;
@@ -69,6 +72,7 @@ pub fn local_route(range: Prefix, loopback: u32) -> Route {
         destination: Some(range),
         kind: RouteKind::Local,
         device: loopback,
+        metric: 0,
         protocol: OURS,
     }
 }
@@ -80,6 +84,20 @@ pub fn port_route(table: u32, port: u32) -> Route {
         destination: None,
         kind: RouteKind::Device,
         device: port,
+        metric: 0,
+        protocol: OURS,
+    }
+}
+
+/// The route that is left when the port is gone, with the module. Without it,
+/// what a process still sends would leave as it is, by the main table.
+pub fn last_route(table: u32) -> Route {
+    Route {
+        table,
+        destination: None,
+        kind: RouteKind::Unreachable,
+        device: 0,
+        metric: LAST,
         protocol: OURS,
     }
 }

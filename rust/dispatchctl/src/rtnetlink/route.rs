@@ -21,6 +21,8 @@ pub enum RouteKind {
     Local,
     /// It leaves by the route's device.
     Device,
+    /// It goes nowhere.
+    Unreachable,
 }
 
 /// A route, as far as the tool cares.
@@ -32,8 +34,10 @@ pub struct Route {
     pub destination: Option<Prefix>,
     /// What it does.
     pub kind: RouteKind,
-    /// Number of its device.
+    /// Number of its device; zero if it has none.
     pub device: u32,
+    /// Of several routes for a destination, the one with the lowest is taken.
+    pub metric: u32,
     /// Who made it.
     pub protocol: RouteProtocol,
 }
@@ -44,6 +48,7 @@ impl Route {
         let (kind, scope) = match self.kind {
             RouteKind::Local => (RouteType::Local, RouteScope::Host),
             RouteKind::Device => (RouteType::Unicast, RouteScope::Link),
+            RouteKind::Unreachable => (RouteType::Unreachable, RouteScope::Universe),
         };
         message.header = RouteHeader {
             address_family: AddressFamily::Inet,
@@ -60,13 +65,15 @@ impl Route {
         });
         message.attributes.extend(destination);
         message.attributes.push(RouteAttribute::Table(self.table));
-        message.attributes.push(RouteAttribute::Oif(self.device));
+        let device = (self.device != 0).then_some(RouteAttribute::Oif(self.device));
+        let metric = (self.metric != 0).then_some(RouteAttribute::Priority(self.metric));
+        message.attributes.extend(device.into_iter().chain(metric));
         message
     }
 }
 
 impl Rtnetlink {
-    /// The local and device routes of a table, or those of all tables that
+    /// The local, device and unreachable routes of a table, or those of all tables that
     /// `protocol` made.
     pub fn routes(
         &mut self,
@@ -110,15 +117,18 @@ fn read(message: RouteMessage) -> Option<Route> {
     let kind = match message.header.kind {
         RouteType::Local => RouteKind::Local,
         RouteType::Unicast => RouteKind::Device,
+        RouteType::Unreachable => RouteKind::Unreachable,
         _ => return None,
     };
     let mut table = u32::from(message.header.table);
     let mut destination = None;
-    let mut device = None;
+    let mut device = 0;
+    let mut metric = 0;
     for attribute in message.attributes {
         match attribute {
             RouteAttribute::Table(number) => table = number,
-            RouteAttribute::Oif(index) => device = Some(index),
+            RouteAttribute::Oif(index) => device = index,
+            RouteAttribute::Priority(number) => metric = number,
             RouteAttribute::Destination(RouteAddress::Inet(first)) => {
                 destination = Prefix::new(first, message.header.destination_prefix_length).ok();
             }
@@ -129,7 +139,8 @@ fn read(message: RouteMessage) -> Option<Route> {
         table,
         destination,
         kind,
-        device: device?,
+        device,
+        metric,
         protocol: message.header.protocol,
     })
 }

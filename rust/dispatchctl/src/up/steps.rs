@@ -3,7 +3,9 @@
 //! The steps of `dispatchctl up`, each of which can be undone.
 
 use crate::failure::{Context, Failure};
-use crate::plumbing::{local_route, port_route, rule, Device, Devices, Found, PORT_MTU};
+use crate::plumbing::{
+    last_route, local_route, port_route, rule, Device, Devices, Found, PORT_MTU,
+};
 use crate::rtnetlink::{Link, LinkChange, Route, Rtnetlink, Rule};
 use nix::errno::Errno;
 use tcp_dispatch_netlink::Prefix;
@@ -54,6 +56,9 @@ impl<'a> Steps<'a> {
         })?;
         self.add_route(port_route(table, port_index), found, || {
             format!("add the route `default dev {} table {table}`", port.name)
+        })?;
+        self.add_route(last_route(table), found, || {
+            format!("add the route `unreachable default table {table}`")
         })?;
         if found.table(range).is_none() {
             let rule = rule(range, table);
