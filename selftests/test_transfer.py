@@ -104,4 +104,4 @@ def two_thousand_connections_are_open_at_once_and_all_answer(net):
     check.equal(net.control.service(SERVICE)["connections"], _OPEN, "connections of the service")
     for client in clients:
         client.close()
-    wait.until(lambda: not net.control.connections(SERVICE), "all entries end once their connections did")
+    wait.until(lambda: net.control.service(SERVICE)["connections"] == 0, "all entries end once their connections did")
