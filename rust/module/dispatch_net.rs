@@ -11,7 +11,7 @@ use crate::{
     tcp_dispatch_core::{Prefix, SocketAddress},
     wrappers::{
         delayed_work::{DelayedWork, HasDelayedWork},
-        net::{Net, Pernet, PernetOperations},
+        net::{Net, Owner, Pernet, PernetOperations},
         rcu::{RcuArc, RcuRef},
     },
 };
@@ -48,14 +48,9 @@ pub(crate) struct DispatchNet {
     /// What only netlink uses. Taken in process context alone.
     #[pin]
     control: Mutex<Control>,
-    /// Points back. The namespace outlives its state.
-    net: *const Net,
+    /// Points back.
+    owner: Owner,
 }
-
-// SAFETY: `net` is a shared reference in all but its lifetime; the rest is `Sync`.
-unsafe impl Sync for DispatchNet {}
-// SAFETY: As above.
-unsafe impl Send for DispatchNet {}
 
 /// What the control plane knows of a namespace.
 pub(crate) struct Control {
@@ -74,9 +69,8 @@ impl Pernet for DispatchNet {
         &OPERATIONS
     }
 
-    fn new(net: &Net) -> impl PinInit<Self, Error> {
+    fn new(owner: Owner) -> impl PinInit<Self, Error> {
         let limit = module_parameters::max_connections.value();
-        let net: *const Net = net;
         pin_init::pin_init!(Self {
             sweep <- DelayedWork::new(),
             process_prefix: Atomic::new(Prefix::EMPTY.to_bits()),
@@ -88,7 +82,7 @@ impl Pernet for DispatchNet {
                 next_id: 1,
                 generation: 1,
             }, "tcp_dispatch_control"),
-            net,
+            owner,
         }? Error)
     }
 }
@@ -111,8 +105,7 @@ impl DispatchNet {
 
     /// The namespace.
     pub(crate) fn net(&self) -> &Net {
-        // SAFETY: The namespace outlives its state, see the field.
-        unsafe { &*self.net }
+        self.owner.net()
     }
 
     /// The range of process addresses.

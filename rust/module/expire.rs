@@ -33,8 +33,7 @@ const BATCH: usize = 256;
 
 /// Removes entries of connections that have ended. Process context. Returns when to sweep again.
 pub(crate) fn sweep(net: &DispatchNet) -> Option<Msecs> {
-    // SAFETY: The table belongs to `net`, which outlives this function.
-    let Ok(mut walk) = (unsafe { Walk::enter(net.connections.walkable()) }) else {
+    let Ok(mut walk) = Walk::enter(net.connections.walkable()) else {
         return Some(INTERVAL);
     };
     let mut more = true;

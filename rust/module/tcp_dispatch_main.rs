@@ -16,7 +16,7 @@
 //! | `expire` | the end of connections |
 //! | `stats` | counters |
 //! | `control/` | the netlink family's operations |
-//! | `wrappers/`, `bindings/` | the border to C; all `unsafe` is there |
+//! | `wrappers/`, `bindings/` | the border to C, where `unsafe` is; elsewhere only where a field is |
 //! | `../core/` | what needs no kernel, tested on the host |
 
 use kernel::{prelude::*, sync::rcu::Guard};

@@ -415,17 +415,19 @@ impl<'a> Dump<'a> {
     }
 
     /// Begins a walk through `table` that lasts as long as the dump. Only `start` may call this.
+    ///
+    /// The table must belong to the namespace of who asks, which the dump's socket holds until
+    /// `done` ends the walk.
     pub(crate) fn start_walk<T: Table>(&mut self, table: &RhashTable<T>) -> Result {
-        // SAFETY: `done` ends the walk, and until then the request's socket holds the namespace,
-        // which the table belongs to.
-        let walk = KBox::new(unsafe { Walk::enter(table) }?, GFP_KERNEL)?;
+        let walk = KBox::new(Walk::enter(table)?, GFP_KERNEL)?;
         self.context().walk = KBox::into_raw(walk).cast();
         Ok(())
     }
 
     /// The walk that [`Self::start_walk`] began, for the same `T`.
-    pub(crate) fn walk<T: Table>(&mut self) -> &'a mut Walk<T> {
-        // SAFETY: `start` has begun it; parts of a dump come one at a time.
+    pub(crate) fn walk<T: Table>(&mut self) -> &'a mut Walk<'a, T> {
+        // SAFETY: `start` has begun it; parts of a dump come one at a time; the table is there until
+        // `done`.
         unsafe { &mut *self.context().walk.cast() }
     }
 
@@ -434,7 +436,7 @@ impl<'a> Dump<'a> {
         let walk = core::mem::replace(&mut self.context().walk, core::ptr::null_mut());
         if !walk.is_null() {
             // SAFETY: From `start_walk()`, and taken back once.
-            drop(unsafe { KBox::from_raw(walk.cast::<Walk<T>>()) });
+            drop(unsafe { KBox::from_raw(walk.cast::<Walk<'a, T>>()) });
         }
     }
 }

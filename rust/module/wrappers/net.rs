@@ -35,13 +35,33 @@ impl Net {
     }
 }
 
+/// The namespace that some [`Pernet`] state belongs to.
+///
+/// # Invariants
+///
+/// The namespace outlives the state that holds this.
+pub(crate) struct Owner(*const Net);
+
+// SAFETY: A shared reference in all but its lifetime.
+unsafe impl Send for Owner {}
+// SAFETY: As above.
+unsafe impl Sync for Owner {}
+
+impl Owner {
+    /// The namespace.
+    pub(crate) fn net(&self) -> &Net {
+        // SAFETY: The type's invariant.
+        unsafe { &*self.0 }
+    }
+}
+
 /// State that every network namespace has, made and dropped with it.
 pub(crate) trait Pernet: Sized + Send + Sync + 'static {
     /// The registration through which the state is found.
     fn operations() -> &'static PernetOperations<Self>;
 
-    /// Makes the state of a namespace. Process context.
-    fn new(net: &Net) -> impl PinInit<Self, Error>;
+    /// Makes the state of a namespace, which keeps `owner` to itself. Process context.
+    fn new(owner: Owner) -> impl PinInit<Self, Error>;
 }
 
 /// `struct pernet_operations` for the state `T`.
@@ -117,9 +137,10 @@ impl<T: Pernet> PernetOperations<T> {
         // SAFETY: See `get()`.
         let id = unsafe { *operations.id.get() };
         from_result(|| {
+            // INVARIANT: `exit()` drops the state, and the namespace is freed after that.
             // SAFETY: `ops_init()` put `size` bytes for a `T` into the slot, and the memory stays
             // where it is until `exit()`, so that the `T` is pinned.
-            unsafe { pin_init::raw_try_init(Self::slot(net, id), T::new(net)) }?;
+            unsafe { pin_init::raw_try_init(Self::slot(net, id), T::new(Owner(net))) }?;
             Ok(0)
         })
     }

@@ -136,7 +136,7 @@ impl<L: Layer> Drop for TcpHook<L> {
                 break;
             }
             if !told {
-                pr_warn!(
+                pr_notice!(
                     "another module has hooked TCP after this one: unload it, this one waits\n"
                 );
                 told = true;

@@ -65,7 +65,7 @@ pub(crate) struct Functions {
 ///
 /// `NODE` must be the offset in `Entry` of a `Node<Key>` that is in this table only, and
 /// `FUNCTIONS` those of a table whose key is as long as `Key`, which has no padding.
-pub(crate) unsafe trait Table {
+pub(crate) unsafe trait Table: 'static {
     /// The key.
     type Key;
     /// What is found by it.
@@ -194,18 +194,14 @@ impl<T: Table> PinnedDrop for RhashTable<T> {
 ///
 /// Who is in the table from the start to the end of the walk is met at least once; if the table is
 /// resized meanwhile, perhaps twice.
-pub(crate) struct Walk<T: Table> {
+pub(crate) struct Walk<'table, T: Table> {
     iter: KBox<Opaque<rhashtable_iter>>,
-    _table: PhantomData<fn() -> T>,
+    _table: PhantomData<&'table RhashTable<T>>,
 }
 
-impl<T: Table> Walk<T> {
+impl<'table, T: Table> Walk<'table, T> {
     /// Begins a walk. Process context.
-    ///
-    /// # Safety
-    ///
-    /// The walk must be dropped before the table is.
-    pub(crate) unsafe fn enter(table: &RhashTable<T>) -> Result<Self> {
+    pub(crate) fn enter(table: &'table RhashTable<T>) -> Result<Self> {
         let iter = KBox::new(Opaque::zeroed(), GFP_KERNEL)?;
         // SAFETY: The table is initialised, and the iterator stays where it is.
         unsafe { bindings::rhashtable_walk_enter(table.inner.get(), iter.get()) };
@@ -216,7 +212,7 @@ impl<T: Table> Walk<T> {
     }
 
     /// Walks on, in an RCU read section. Between two sections, others get to run.
-    pub(crate) fn section(&mut self) -> Section<'_, T> {
+    pub(crate) fn section(&mut self) -> Section<'_, 'table, T> {
         // SAFETY: The walk was entered. It takes RCU, also where it says that it must start anew.
         let error = unsafe { bindings::rhashtable_walk_start_check(self.iter.get()) };
         Section {
@@ -227,7 +223,7 @@ impl<T: Table> Walk<T> {
     }
 }
 
-impl<T: Table> Drop for Walk<T> {
+impl<T: Table> Drop for Walk<'_, T> {
     fn drop(&mut self) {
         // SAFETY: The walk was entered, and no section is open.
         unsafe { bindings::rhashtable_walk_exit(self.iter.get()) };
@@ -235,13 +231,13 @@ impl<T: Table> Drop for Walk<T> {
 }
 
 /// A part of a [`Walk`], in one RCU read section.
-pub(crate) struct Section<'walk, T: Table> {
-    walk: &'walk mut Walk<T>,
+pub(crate) struct Section<'walk, 'table, T: Table> {
+    walk: &'walk mut Walk<'table, T>,
     resized: bool,
     _not_send: NotThreadSafe,
 }
 
-impl<T: Table> Section<'_, T> {
+impl<T: Table> Section<'_, '_, T> {
     /// The next entry.
     pub(crate) fn next(&mut self) -> Option<RcuRef<'_, T::Entry>> {
         loop {
@@ -276,7 +272,7 @@ impl<T: Table> Section<'_, T> {
     }
 }
 
-impl<T: Table> Drop for Section<'_, T> {
+impl<T: Table> Drop for Section<'_, '_, T> {
     fn drop(&mut self) {
         // SAFETY: The section is open.
         unsafe { bindings::rhashtable_walk_stop(self.walk.iter.get()) };
