@@ -29,9 +29,10 @@ def _refused_by(net, address, namespace=None):
     """Connects in vain; the reset must come from the address that was asked."""
     with capture.Capture(net.client, "eth0") as wire:
         refused(net.client, address)
-        reset = wire.wait_for(lambda seen: seen.flags & RST, "a reset")
+        # A connection of the test before may still be closing.
+        first = wire.wait_for(lambda seen: seen.flags & (SYN | ACK) == SYN, "a SYN")
+        reset = wire.wait_for(lambda seen: seen.flags & RST and seen.destination == first.source, "a reset")
         check.equal(reset.source, address, "the reset's source")
-        first = wire.segments()[0]
         check.equal(reset.acknowledgment, (first.sequence + 1) & 0xFFFFFFFF, "the reset's acknowledgment")
         check.equal(wire.addresses(), {CLIENT, HOST}, "addresses on the wire")
     refused(net.server, address)
