@@ -133,6 +133,9 @@ def counters_grow_only_by_their_own_reason(net):
         # To the process both connections would look alike.
         grows((SERVICE, "conflict"), lambda: refused(net.client, SERVICE, source=source))
         check.equal(client.who(), (PROCESSES[0], source), "the other service's connection")
+        ((_, process),) = net.control.processes(SERVICE).items()
+        grown = {reason: count for reason, count in process["drops"].items() if count}
+        check.equal(grown, {"conflict": 1}, "drop counters of the process that the client already has")
         net.control.limit(1)
         try:
             grows((SERVICE, "connection-limit"), lambda: refused(net.client, SERVICE))

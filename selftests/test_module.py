@@ -9,10 +9,11 @@
 """
 
 import os
+import re
 import subprocess
 import threading
 
-from lib import background, check, command, daemon, module, topology, wait
+from lib import background, capture, check, command, daemon, module, topology, wait
 from lib.client import Client, refused, who
 from lib.runner import test
 from lib.topology import HOST, PROCESSES, SERVICE
@@ -81,6 +82,27 @@ def unloading_takes_devices_services_and_connections_with_it(net):
     check.equal(net.control.connections(), [], "connections after loading")
     net.control.serve(SERVICE, *PROCESSES)
     check.true(who(net.client, SERVICE)[0] in PROCESSES, "no service after loading")
+
+
+@test
+def no_process_address_gets_on_the_wire_when_the_module_goes_under_traffic(net):
+    net.control.serve(SERVICE, *PROCESSES)
+    clients = [Client(net.client, SERVICE) for _ in range(3)]
+    try:
+        with capture.Capture(net.client, "eth0") as wire:
+            for client in clients:
+                client.send(f"get {64 << 20} 1")
+                client.receive(1000)
+            module.unload()
+            # The daemons' sockets have data left, and repeat it: the last went out 200 ms ago or more.
+            count = lambda: sum(int(n) for n in re.findall(r"retrans:\d+/(\d+)", net.server.run("ss", "-Htin")))
+            wait.until(lambda: count() >= 3, "the daemons' sockets repeat what was not acknowledged")
+        shown = sorted(each for each in wire.addresses() if each.startswith("10."))
+        check.equal(shown, [], "process addresses on the wire")
+    finally:
+        for client in clients:
+            client.reset()
+        _load_again(net)
 
 
 @test

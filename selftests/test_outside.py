@@ -149,3 +149,21 @@ def what_a_process_sends_outside_of_any_connection_does_not_leave(net):
         who(net.client, SERVICE)
         check.equal(wire.addresses(), {CLIENT, HOST}, "addresses on the wire")
     probe.close()
+
+
+@test
+def what_a_process_sends_by_UDP_is_not_taken_for_a_connections_segment(net):
+    """The same four numbers as a connection's, but another protocol."""
+    net.control.serve(SERVICE, _PROCESS)
+    with net.server:
+        process = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    process.bind(("10.77.0.1", 80))
+    with capture.Capture(net.client, "eth0") as wire, Client(net.client, SERVICE) as client:
+        client.who()
+        before = net.control.service(SERVICE)["stats"]["packets-out"]
+        host, port = client.address.rsplit(":", 1)
+        process.sendto(bytes(64), (host, int(port)))
+        check.equal(net.control.service(SERVICE)["stats"]["packets-out"], before, "packets that the service counted")
+        check.equal(client.who()[0], _PROCESS, "who serves afterwards")
+        check.equal([data for data, _ in wire.raw if data[9] == socket.IPPROTO_UDP], [], "UDP packets on the wire")
+    process.close()
