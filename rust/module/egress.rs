@@ -22,7 +22,7 @@ use kernel::sync::rcu::Guard;
 /// Translates the source of a packet that a process sends back to the service address, and sends it
 /// the way that packets of that address go.
 #[inline]
-pub(crate) fn send(net: &Net, skb: &mut SkBuff, mark: u32, guard: &Guard) {
+pub(crate) fn send(net: &Net, skb: &mut SkBuff, guard: &Guard) {
     let state = DispatchNet::of(net, guard);
     let Some(mut segment) = Segment::sent(skb) else {
         return;
@@ -34,7 +34,7 @@ pub(crate) fn send(net: &Net, skb: &mut SkBuff, mark: u32, guard: &Guard) {
     };
     let service = connection.service_address();
     let Some(route) = connection.route.get(guard).or_else(|| {
-        let route = Dst::route(net, service, tuple.source(), mark)?;
+        let route = Dst::route(net, service, tuple.source(), segment.mark())?;
         connection.route.set(route.clone());
         Some(route)
     }) else {

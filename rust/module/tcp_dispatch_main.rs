@@ -81,8 +81,8 @@ impl Output for Dispatch {
     const KIND: &'static CStr = c"tcp_dispatch";
 
     #[inline]
-    fn send(net: &Net, skb: &mut SkBuff, mark: u32, guard: &Guard) {
-        egress::send(net, skb, mark, guard);
+    fn send(net: &Net, skb: &mut SkBuff, guard: &Guard) {
+        egress::send(net, skb, guard);
     }
 }
 

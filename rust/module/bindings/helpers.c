@@ -94,11 +94,6 @@ u32 tcp_dispatch_dst_metric_advmss(struct dst_entry *dst)
 	return dst_metric_advmss(dst);
 }
 
-u32 tcp_dispatch_sk_mark(const struct sock *sk)
-{
-	return READ_ONCE(sk->sk_mark);
-}
-
 /* net_protocol */
 
 const struct net_protocol *tcp_dispatch_inet_protos_tcp(void)

@@ -31,7 +31,6 @@ bool tcp_dispatch_dst_hold_safe(struct dst_entry *dst);
 struct dst_entry *tcp_dispatch_dst_check(struct dst_entry *dst, u32 cookie);
 u32 tcp_dispatch_dst_mtu(const struct dst_entry *dst);
 u32 tcp_dispatch_dst_metric_advmss(struct dst_entry *dst);
-u32 tcp_dispatch_sk_mark(const struct sock *sk);
 
 /* net_protocol */
 const struct net_protocol *tcp_dispatch_inet_protos_tcp(void);

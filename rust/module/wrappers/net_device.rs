@@ -23,8 +23,8 @@ pub(crate) trait Output: 'static {
     /// The kind of link, as `ip link add type KIND` takes it.
     const KIND: &'static CStr;
 
-    /// A packet that a socket of `net` sends by a port. `mark` is the socket's.
-    fn send(net: &Net, skb: &mut SkBuff, mark: u32, guard: &Guard);
+    /// A packet that a socket of `net` sends by a port.
+    fn send(net: &Net, skb: &mut SkBuff, guard: &Guard);
 }
 
 /// The largest IP packet.
@@ -195,23 +195,17 @@ impl<O: Output> Operations<O> {
     /// For `struct l3mdev_ops` to call.
     unsafe extern "C" fn l3_out(
         master: *mut bindings::net_device,
-        sk: *mut bindings::sock,
+        _sk: *mut bindings::sock,
         skb: *mut bindings::sk_buff,
         proto: u16,
     ) -> *mut bindings::sk_buff {
         if u32::from(proto) == bindings::AF_INET {
-            // SAFETY: IP gives us the packet with its header in place, in a read section; the master is a device of
-            // the packet's namespace; `sk` is a full socket or null.
+            // SAFETY: IP gives us the packet with its header in place, in a read section; the
+            // master is a device of the packet's namespace.
             unsafe {
-                let mark = if sk.is_null() {
-                    0
-                } else {
-                    bindings::tcp_dispatch_sk_mark(sk)
-                };
                 O::send(
                     Net::from_raw((*master).nd_net.net),
                     SkBuff::from_raw(skb),
-                    mark,
                     &rcu::held_by_caller(),
                 );
             }

@@ -236,6 +236,13 @@ impl<'a> Segment<'a> {
         packet::flags(self.tcp())
     }
 
+    /// The mark that the packet is routed by. TCP has set it to the socket's, whose kind, a request
+    /// for instance, need not have one itself.
+    pub(crate) fn mark(&self) -> u32 {
+        // SAFETY: The union holds the mark while IP handles the packet.
+        unsafe { self.skb.fields().__bindgen_anon_4.mark }
+    }
+
     /// Addresses and ports.
     #[inline]
     pub(crate) fn tuple(&self) -> Tuple {
