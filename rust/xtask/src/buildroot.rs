@@ -40,8 +40,10 @@ const PACKAGES: &[&str] = &[
     "pahole",
     // KASAN sees Rust code only in a kernel that clang compiled.
     "clang-19",
-    // The VM.
+    // The VM: its machine, what unpacks the kernel, and what runs first in it.
     "qemu-system-x86",
+    "zstd",
+    "busybox-static",
     "virtiofsd",
     "erofs-utils",
     "cpio",
