@@ -388,7 +388,10 @@ impl<'a> Quote<'a> {
         // SAFETY: Just pulled.
         let ip = unsafe { &*skb.data().cast::<Ipv4Header>() };
         let ip_header_len = packet::ip_header_len(ip);
-        if ip_header_len < IP_HEADER || !skb.pull(ip_header_len + QUOTED) {
+        if !packet::has_tcp_header(ip)
+            || ip_header_len < IP_HEADER
+            || !skb.pull(ip_header_len + QUOTED)
+        {
             return None;
         }
         // INVARIANT: Pulled.
