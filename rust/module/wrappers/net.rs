@@ -151,10 +151,10 @@ impl<T: Pernet> PernetOperations<T> {
     unsafe extern "C" fn exit(net: *mut bindings::net) {
         // SAFETY: The caller gives a namespace that is going away.
         let net = unsafe { Net::from_raw(net) };
+        let state = ptr::from_ref(T::operations().get(net, &Guard::new())).cast_mut();
+        // The read section ended with the look-up: what is dropped may sleep.
         // SAFETY: `init()` made the `T`, and nothing of the namespace can reach it any longer.
-        unsafe {
-            ptr::drop_in_place(ptr::from_ref(T::operations().get(net, &Guard::new())).cast_mut())
-        };
+        unsafe { ptr::drop_in_place(state) };
     }
 }
 
