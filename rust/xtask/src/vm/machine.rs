@@ -24,7 +24,7 @@ use crate::{buildroot, paths};
 const PARAMETERS: &str = "console=ttyS0 loglevel=5 panic=-1 oops=panic panic_on_warn=1 \
     softlockup_panic=1 watchdog_thresh=30 hung_task_panic=1 sysctl.kernel.panic_on_rcu_stall=1 \
     rcupdate.rcu_cpu_stall_timeout=60 tsc=reliable mitigations=off cryptomgr.notests=1 \
-    kunit.enable=1";
+    kunit.enable=1 kunit.autorun=1";
 
 /// A QEMU command line in the making, and what it inherits.
 pub struct Machine {
