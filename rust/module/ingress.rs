@@ -13,7 +13,7 @@ use crate::{
     tcp_dispatch_core::packet,
     wrappers::{
         net_protocol::Verdict,
-        sk_buff::{DropReason, Segment, SkBuff},
+        sk_buff::{DropReason, Segment, SkBuff, WritableSegment},
     },
 };
 use kernel::sync::rcu::Guard;
@@ -60,15 +60,26 @@ pub(crate) fn receive(skb: &mut SkBuff, guard: &Guard) -> Verdict {
 #[inline]
 pub(crate) fn deliver(segment: Segment<'_>, connection: &Connection) -> Verdict {
     let length = segment.len();
-    let process = &connection.process;
+    translate(segment, connection, |segment| {
+        segment.rewrite_destination(connection.process_address());
+        connection.process.count_in(length);
+    })
+}
+
+/// Lets `rewrite` change the headers, if they can be written; else the packet is dropped.
+#[inline]
+fn translate(
+    segment: Segment<'_>,
+    connection: &Connection,
+    rewrite: impl FnOnce(&mut WritableSegment<'_>),
+) -> Verdict {
     match segment.make_writable() {
         Ok(mut segment) => {
-            segment.rewrite_destination(connection.process_address());
-            process.count_in(length);
+            rewrite(&mut segment);
             Verdict::Pass
         }
         Err((skb, _)) => {
-            process.count_drop(Drop::NoMemory);
+            connection.process.count_drop(Drop::NoMemory);
             skb.free(DropReason::NoMemory);
             Verdict::Consumed
         }
@@ -85,17 +96,8 @@ fn answer_local_client(net: &DispatchNet, segment: Segment<'_>, guard: &Guard) -
         return Verdict::Pass;
     };
     let length = segment.len();
-    let process = &connection.process;
-    match segment.make_writable() {
-        Ok(mut segment) => {
-            segment.rewrite_source(connection.service_address());
-            process.count_out(length);
-            Verdict::Pass
-        }
-        Err((skb, _)) => {
-            process.count_drop(Drop::NoMemory);
-            skb.free(DropReason::NoMemory);
-            Verdict::Consumed
-        }
-    }
+    translate(segment, &connection, |segment| {
+        segment.rewrite_source(connection.service_address());
+        connection.process.count_out(length);
+    })
 }
