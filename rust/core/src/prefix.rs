@@ -45,6 +45,23 @@ impl Prefix {
         Some(Self { network, mask })
     }
 
+    /// The addresses that share their first `len` bits with `ip`; `None` if
+    /// `len` exceeds 32.
+    #[inline]
+    pub const fn containing(ip: [u8; 4], len: u8) -> Option<Self> {
+        let mask = match Self::new([0; 4], len) {
+            Some(prefix) => prefix.mask,
+            None => return None,
+        };
+        Self::new((u32::from_be_bytes(ip) & mask).to_be_bytes(), len)
+    }
+
+    /// Whether all addresses of `other` are its addresses, too.
+    #[inline]
+    pub const fn covers(&self, other: &Self) -> bool {
+        other.is_empty() || (self.contains(other.ip()) && self.len() <= other.len())
+    }
+
     /// Whether `ip` is one of its addresses.
     #[inline]
     pub const fn contains(&self, ip: [u8; 4]) -> bool {

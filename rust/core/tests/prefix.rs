@@ -58,6 +58,31 @@ proptest! {
     }
 
     #[test]
+    fn the_prefix_that_contains_an_address_begins_with_its_first_bits(ip: u32, len in 0..=32_u8) {
+        let prefix = Prefix::containing(ip.to_be_bytes(), len).expect("the length is one");
+        prop_assert!(prefix.contains(ip.to_be_bytes()));
+        prop_assert_eq!((prefix.ip(), prefix.len()), ((ip & mask(len)).to_be_bytes(), len));
+        prop_assert_eq!(Prefix::containing(ip.to_be_bytes(), 33), None);
+    }
+
+    #[test]
+    fn a_prefix_covers_those_whose_first_and_last_address_it_contains(
+        (one, ..) in prefix(),
+        (other, network, len) in prefix(),
+        shared in 0..=32_u8,
+    ) {
+        // Two at random rarely overlap: so try one that begins like the other, too.
+        let like = Prefix::containing(other.ip(), shared).expect("the length is one");
+        for outer in [one, like] {
+            let last = network | !mask(len);
+            let both = outer.contains(other.ip()) && outer.contains(last.to_be_bytes());
+            prop_assert_eq!(outer.covers(&other), both, "{} and {}", outer, other);
+            prop_assert!(outer.covers(&Prefix::EMPTY));
+            prop_assert!(!Prefix::EMPTY.covers(&outer));
+        }
+    }
+
+    #[test]
     fn the_empty_prefix_contains_nothing(ip: [u8; 4]) {
         prop_assert!(!Prefix::EMPTY.contains(ip));
         prop_assert!(Prefix::EMPTY.is_empty());
