@@ -5,24 +5,32 @@
 //! Softirq context, under RCU.
 
 use crate::{
+    affinity,
+    choice::Choice,
     connection::{Connection, ConnectionRef, InsertError},
+    control::events,
+    cookie,
     dispatch_net::DispatchNet,
-    ingress, mss, refuse,
+    ingress, mss,
+    plan::Refusal,
+    refuse,
     service::Service,
     stats::Drop,
     tcp_dispatch_core::Tuple,
     wrappers::{
         dst::Dst,
-        net_protocol::Verdict,
+        net_protocol::{give_to_tcp, Verdict},
         rcu::RcuArc,
-        sk_buff::{DropReason, Segment},
-        sock,
+        sk_buff::{DropReason, Segment, SkBuff},
+        sock::{self, TCP_TIME_WAIT},
+        trace,
     },
 };
 use kernel::{prelude::*, sync::rcu::Guard};
 
-/// `TCP_TIME_WAIT` of [`include/net/tcp_states.h`](srctree/include/net/tcp_states.h).
-const TCP_TIME_WAIT: u32 = 6;
+/// For how many milliseconds an entry is taken to be in the making: another CPU has put it in and
+/// has TCP look at the SYN.
+const IN_THE_MAKING: i64 = 100;
 
 /// Decides on a packet that is a SYN or belongs to no known connection.
 pub(crate) fn first_packet(
@@ -33,104 +41,165 @@ pub(crate) fn first_packet(
     guard: &Guard,
 ) -> Verdict {
     if let Some(connection) = known {
-        if !is_over(net, &connection, guard) {
-            return deliver_syn(net, segment, &connection, guard);
+        if !is_over(net, &connection) {
+            connection.take_reservation();
+            return match translate_syn(net, segment, &connection, guard) {
+                Ok(_) => Verdict::Pass,
+                Err(verdict) => verdict,
+            };
         }
-        net.connections.remove(connection);
+        net.remove(connection);
     }
     let Some(service) = net.find_service(tuple.destination(), guard) else {
         return Verdict::Pass;
     };
-    // Anything but a SYN belongs to nobody, and a damaged SYN could be anybody's: TCP's to judge.
-    if !segment.flags().is_syn_only()
-        || segment.payload_len().is_none()
-        || !segment.checksum_is_right()
-    {
+    if !segment.flags().is_syn_only() {
+        return cookie::acknowledgement(net, &service, segment, &tuple, guard);
+    }
+    // A damaged SYN could be anybody's: TCP's to judge.
+    if segment.payload_len().is_none() || !segment.checksum_is_right() {
         return Verdict::Pass;
     }
     match assign(net, &service, &tuple, segment.skb().iif(), guard) {
-        Ok(connection) => deliver_syn(net, segment, &connection, guard),
-        Err(reason) => {
-            service.drops.count(reason);
-            if reason == Drop::NoMemory {
-                // The client tries again.
-                segment.skb().free(DropReason::NoMemory);
-            } else {
-                refuse::refuse(net.net(), segment);
-            }
+        Ok(Assigned::New(connection)) => begin(net, segment, &connection, guard),
+        Ok(Assigned::Known(connection)) => match translate_syn(net, segment, &connection, guard) {
+            Ok(_) => Verdict::Pass,
+            Err(verdict) => verdict,
+        },
+        Err(unassigned) => {
+            turn_away(net, &service, segment, unassigned, guard);
             Verdict::Consumed
         }
     }
 }
 
-/// Creates the connection and assigns a process to it: the next that listens.
+/// What came of an assignment.
+enum Assigned {
+    /// A new connection.
+    New(RcuArc<Connection>),
+    /// One that another CPU made of another copy of the SYN.
+    Known(RcuArc<Connection>),
+}
+
+/// Why nothing came of it.
+struct Unassigned {
+    reason: Drop,
+    /// Whether somebody listens, but all who do have no room.
+    full: bool,
+}
+
+/// Creates the connection and assigns a process to it.
 fn assign(
     net: &DispatchNet,
     service: &Service,
     tuple: &Tuple,
     iif: i32,
     guard: &Guard,
-) -> Result<RcuArc<Connection>, Drop> {
+) -> Result<Assigned, Unassigned> {
+    let unassigned = |reason| Unassigned {
+        reason,
+        full: false,
+    };
+    let Some(plan) = service.plan(guard) else {
+        return Err(unassigned(Drop::NoProcess));
+    };
+    let mut choice = Choice::new(net, plan.get(), tuple, iif, guard);
+    let had = affinity::recall(net, service, tuple.source_ip, guard);
+    let mut preferred = had.and_then(|process| plan.position(&process));
+    let turn = service.next_turn();
     let mut reason = Drop::NoProcess;
-    for process in service.schedule(guard) {
-        let to_process = Tuple::new(tuple.source(), process.address);
-        if !sock::is_listening(net.net(), &to_process, iif, guard) {
-            continue;
-        }
+    while let Some(at) = preferred
+        .take()
+        .filter(|at| choice.can_take(*at))
+        .or_else(|| choice.make(turn))
+    {
+        let Some(process) = plan.processes.get(at) else {
+            break;
+        };
         let connection = Connection::new(tuple.source(), tuple.destination(), process.clone(), iif)
-            .map_err(|_| Drop::NoMemory)?;
+            .map_err(|_| unassigned(Drop::NoMemory))?;
         match net.insert(connection.clone()) {
-            Ok(()) => {
-                process.stats.connection();
-                service.stats.connection();
-                return Ok(connection);
-            }
+            Ok(()) => return Ok(Assigned::New(connection)),
             Err(InsertError::Exists) => {
-                // Another CPU has handled another copy of this SYN.
                 return net
                     .connections
                     .find_by_client(tuple, guard)
-                    .or_else(|| net.connections.find_by_process(&to_process, guard))
                     .and_then(|connection| connection.upgrade())
-                    .ok_or(Drop::NoMemory);
+                    .map(Assigned::Known)
+                    .ok_or(unassigned(Drop::NoMemory));
             }
             Err(InsertError::Conflict) => {
                 process.drops.count(Drop::Conflict);
                 reason = Drop::Conflict;
+                choice.leave_out(at);
             }
-            Err(InsertError::Limit) => return Err(Drop::ConnectionLimit),
-            Err(InsertError::NoMemory) => return Err(Drop::NoMemory),
+            Err(InsertError::Limit) => return Err(unassigned(Drop::ConnectionLimit)),
+            Err(InsertError::NoMemory) => return Err(unassigned(Drop::NoMemory)),
         }
     }
-    Err(reason)
+    Err(Unassigned {
+        reason,
+        full: reason == Drop::NoProcess && choice.found_full(),
+    })
+}
+
+/// Gives the first SYN of a new connection to its process, and keeps the entry if a socket came of
+/// it. None does if TCP had no room, or answered with a SYN cookie: then what the client sends next
+/// tells, and a flood of SYNs leaves no more entries than listeners have room for handshakes.
+fn begin(
+    net: &DispatchNet,
+    segment: Segment<'_>,
+    connection: &RcuArc<Connection>,
+    guard: &Guard,
+) -> Verdict {
+    let skb = match translate_syn(net, segment, connection, guard) {
+        Ok(skb) => skb,
+        Err(verdict) => {
+            net.remove(connection.as_found());
+            return verdict;
+        }
+    };
+    let given = give_to_tcp(skb);
+    if sock::socket_state(net.net(), connection.to_process(), connection.iif).is_some() {
+        began(net, connection, guard);
+    } else {
+        connection.process.service.expect_cookies();
+        net.remove(connection.as_found());
+    }
+    Verdict::Given(given)
+}
+
+/// Counts a connection that has begun, and tells of it.
+pub(crate) fn began(net: &DispatchNet, connection: &Connection, guard: &Guard) {
+    let process = &connection.process;
+    process.stats.connection();
+    process.service.stats.connection();
+    affinity::remember(net, process, connection.client().ip, guard);
+    trace::assigned(
+        connection.client(),
+        connection.service_address(),
+        connection.process_address(),
+    );
 }
 
 /// Whether a known connection has ended, so that a SYN with its addresses begins a new one.
-fn is_over(net: &DispatchNet, connection: &Connection, guard: &Guard) -> bool {
-    let service = &connection.process.service;
-    let is_registered = || {
-        service
-            .registered(guard)
-            .iter()
-            .any(|process| process.address == connection.process.address)
-    };
+fn is_over(net: &DispatchNet, connection: &Connection) -> bool {
     match sock::socket_state(net.net(), connection.to_process(), connection.iif) {
-        // The process may take the address over from the old connection, if it takes new ones.
-        Some(TCP_TIME_WAIT) => !is_registered(),
+        // The new connection may go to another process. If it goes to the same, TCP judges whether
+        // the SYN can begin it.
+        Some(TCP_TIME_WAIT) => true,
         Some(_) => false,
-        // Without a socket it is over, unless the process answered with a SYN cookie: then the
-        // cookie is good at that process alone.
-        None => connection.is_confirmed() || !is_registered(),
+        None => !connection.is_reserved() && connection.age() > IN_THE_MAKING,
     }
 }
 
-/// Gives a SYN to the process, with the maximum segment size that the way back allows.
-fn deliver_syn(
+/// Translates a SYN, with the maximum segment size that the way back allows.
+fn translate_syn<'a>(
     net: &DispatchNet,
-    mut segment: Segment<'_>,
+    mut segment: Segment<'a>,
     connection: &Connection,
     guard: &Guard,
-) -> Verdict {
+) -> Result<&'a mut SkBuff, Verdict> {
     if !segment.skb().is_from_loopback() {
         let route = connection.route.get(guard).or_else(|| {
             let route = Dst::route(
@@ -147,5 +216,37 @@ fn deliver_syn(
             let _ = segment.clamp_mss(mss::to_send(&route));
         }
     }
-    ingress::deliver(segment, connection)
+    ingress::to_process(segment, connection)
+}
+
+/// Refuses a connection, in the way that the service asks for.
+fn turn_away(
+    net: &DispatchNet,
+    service: &Service,
+    mut segment: Segment<'_>,
+    unassigned: Unassigned,
+    guard: &Guard,
+) {
+    let Unassigned { reason, full } = unassigned;
+    service.drops.count(reason);
+    let refusal = service
+        .plan(guard)
+        .map_or(Refusal::Tcp, |plan| plan.settings.refusal);
+    let silently = match refusal {
+        Refusal::Tcp => full,
+        Refusal::Reset => false,
+        Refusal::Retry => true,
+    };
+    if reason == Drop::NoMemory {
+        segment.skb().free(DropReason::NoMemory);
+        return;
+    }
+    if let Some(count) = service.refusals.count() {
+        events::refused(net, service, segment.tuple().source(), reason, count);
+    }
+    if silently {
+        segment.skb().free(DropReason::NotSpecified);
+    } else {
+        refuse::refuse(net.net(), segment);
+    }
 }

@@ -27,7 +27,7 @@ use pin_init::{pin_data, PinInit};
 ///
 /// Both tables refer to it, each by a counted reference, and readers find it under RCU. Nothing that
 /// a packet of an established connection does writes to it: the keys and the process never change,
-/// `confirmed` is written once, `route` when routing changed.
+/// `reserved` is written with the first packet, `route` when routing changed.
 pub(crate) struct Connection {
     /// Client to service.
     by_client: Node<Tuple>,
@@ -38,12 +38,11 @@ pub(crate) struct Connection {
     /// The way back to the client, if the client is not on this computer.
     pub(crate) route: DstCache,
     /// When it was assigned.
-    pub(crate) created: Instant<Monotonic>,
+    created: Instant<Monotonic>,
     /// The index of the device that its first packet came by.
     pub(crate) iif: i32,
-    /// Whether the client has sent more than SYNs, or the process was seen to have a socket. Until
-    /// then the handshake may be one of SYN cookies, which leaves no socket. Only ever set.
-    confirmed: Atomic<i32>,
+    /// Whether it was assigned before its first packet, and that has not come yet.
+    reserved: Atomic<i32>,
     /// How many times in a row the sweep found no socket. The sweep's alone.
     pub(crate) misses: Atomic<i32>,
 }
@@ -65,11 +64,16 @@ impl Connection {
                 route: DstCache::new(),
                 created: Instant::now(),
                 iif,
-                confirmed: Atomic::new(0),
+                reserved: Atomic::new(0),
                 misses: Atomic::new(0),
             },
             GFP_ATOMIC,
         )
+    }
+
+    /// How long ago it was assigned, in milliseconds.
+    pub(crate) fn age(&self) -> i64 {
+        self.created.elapsed().as_millis().max(0)
     }
 
     /// The client's own address.
@@ -94,17 +98,20 @@ impl Connection {
         self.by_process.key()
     }
 
-    /// Whether the connection got further than its first packet.
-    #[inline]
-    pub(crate) fn is_confirmed(&self) -> bool {
-        self.confirmed.load(ordering::Relaxed) != 0
+    /// Whether it was assigned before its first packet, and that has not come yet.
+    pub(crate) fn is_reserved(&self) -> bool {
+        self.reserved.load(ordering::Relaxed) != 0
     }
 
-    /// Notes that the connection got further than its first packet.
-    #[inline]
-    pub(crate) fn confirm(&self) {
-        if !self.is_confirmed() {
-            self.confirmed.store(1, ordering::Relaxed);
+    /// Has the entry wait for its first packet. To be called before it is in a table.
+    pub(crate) fn reserve(&self) {
+        self.reserved.store(1, ordering::Relaxed);
+    }
+
+    /// Notes that the first packet has come.
+    pub(crate) fn take_reservation(&self) {
+        if self.is_reserved() {
+            self.reserved.store(0, ordering::Relaxed);
         }
     }
 }
@@ -264,17 +271,15 @@ impl ConnectionTable {
         Ok(())
     }
 
-    /// Takes a connection out. Any context. `false` if somebody else did.
-    pub(crate) fn remove(&self, connection: ConnectionRef<'_>) -> bool {
-        let Some(owned) = self.by_client.remove(connection) else {
-            return false;
-        };
+    /// Takes a connection out. Any context. `None` if somebody else did; else whether it was the last
+    /// of its process.
+    pub(crate) fn remove(&self, connection: ConnectionRef<'_>) -> Option<bool> {
+        let owned = self.by_client.remove(connection)?;
         drop(self.by_process.remove(connection));
         self.count.fetch_sub(1, ordering::Relaxed);
         let process = &owned.process;
-        process.connections.fetch_sub(1, ordering::Relaxed);
         process.service.connections.fetch_sub(1, ordering::Relaxed);
-        true
+        Some(process.connections.fetch_sub(1, ordering::Full) == 1)
     }
 
     /// The table to walk through.
@@ -286,7 +291,11 @@ impl ConnectionTable {
 #[kernel::macros::kunit_tests(tcp_dispatch_connection_table)]
 mod tests {
     use super::*;
-    use crate::service::Service;
+    use crate::{
+        plan::Settings,
+        process::{Owner, Registration, State},
+        service::Service,
+    };
 
     const CLIENT: SocketAddress = SocketAddress::new([198, 51, 100, 2], 40000);
     const SERVICE: SocketAddress = SocketAddress::new([192, 0, 2, 1], 80);
@@ -299,7 +308,15 @@ mod tests {
     }
 
     fn process(service: SocketAddress, process: SocketAddress) -> Result<RcuArc<Process>> {
-        Process::new(Service::new(service, 1)?, process, 1)
+        let registration = Registration {
+            weight: 1,
+            state: State::Active,
+            cpus: None,
+            owner: Owner::None,
+            registrant: None,
+        };
+        let service = Service::new(service, 1, Settings::DEFAULT)?;
+        Process::new(service, process, 1, registration)
     }
 
     fn connection(service: SocketAddress, process: &RcuArc<Process>) -> Result<RcuArc<Connection>> {
@@ -319,8 +336,8 @@ mod tests {
         let back = table.find_by_process(&to_process, &guard).ok_or(ENOENT)?;
         assert!(back.service_address() == SERVICE);
         assert_eq!(process.connections.load(ordering::Relaxed), 1);
-        assert!(table.remove(found));
-        assert!(!table.remove(found));
+        assert_eq!(table.remove(found), Some(true));
+        assert_eq!(table.remove(found), None);
         assert!(table.find_by_client(&to_service, &guard).is_none());
         assert!(table.find_by_process(&to_process, &guard).is_none());
         assert_eq!(process.connections.load(ordering::Relaxed), 0);

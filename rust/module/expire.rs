@@ -7,14 +7,18 @@
 //! there are entries at all.
 
 use crate::{
+    affinity,
     connection::Connection,
     dispatch_net::DispatchNet,
-    wrappers::{delayed_work::cond_resched, rhashtable::Walk, sock},
+    process::State,
+    wrappers::{
+        delayed_work::cond_resched,
+        rhashtable::Walk,
+        sock::{self, TCP_TIME_WAIT},
+        trace,
+    },
 };
-use kernel::{
-    sync::atomic::ordering,
-    time::{Delta, Msecs},
-};
+use kernel::{sync::atomic::ordering, time::Msecs};
 
 /// How long after one sweep the next begins.
 pub(crate) const INTERVAL: Msecs = 2000;
@@ -23,10 +27,8 @@ pub(crate) const INTERVAL: Msecs = 2000;
 /// that comes of it there is a moment without.
 const MISSES: i32 = 2;
 
-/// How long an entry is kept after a SYN that nothing followed. The process may have answered by a
-/// SYN cookie, which leaves no socket and is good for two minutes at the most (`MAX_SYNCOOKIE_AGE`
-/// in `include/net/tcp.h`); a client of Linux's gives up after 67 seconds by default.
-const HANDSHAKE: Delta = Delta::from_secs(75);
+/// For how many milliseconds an entry that was made before its first packet waits for that.
+const RESERVED: i64 = 75_000;
 
 /// How many entries are looked at in one RCU read section.
 const BATCH: usize = 256;
@@ -36,6 +38,8 @@ pub(crate) fn sweep(net: &DispatchNet) -> Option<Msecs> {
     let Ok(mut walk) = Walk::enter(net.connections.walkable()) else {
         return Some(INTERVAL);
     };
+    let number = net.sweeps.fetch_add(1, ordering::Full) + 1;
+    let mut draining = false;
     let mut more = true;
     while more {
         let mut section = walk.section();
@@ -44,26 +48,45 @@ pub(crate) fn sweep(net: &DispatchNet) -> Option<Msecs> {
                 more = false;
                 break;
             };
-            if has_ended(net, &connection) {
-                net.connections.remove(connection);
+            draining |= connection.process.state() == State::Draining;
+            if has_ended(net, &connection, number) {
+                net.remove(connection);
+                trace::expired(
+                    connection.client(),
+                    connection.service_address(),
+                    connection.process_address(),
+                );
             }
         }
         drop(section);
         cond_resched();
     }
-    (net.connections.len() > 0).then_some(INTERVAL)
+    net.sweeps_done.store(number, ordering::Release);
+    if draining {
+        net.settle();
+    }
+    affinity::sweep(net);
+    (net.connections.len() > 0 || !net.affinities.is_empty()).then_some(INTERVAL)
 }
 
-fn has_ended(net: &DispatchNet, connection: &Connection) -> bool {
-    if sock::socket_state(net.net(), connection.to_process(), connection.iif).is_some() {
-        connection.confirm();
-        connection.misses.store(0, ordering::Relaxed);
-        return false;
+fn has_ended(net: &DispatchNet, connection: &Connection, sweep: i64) -> bool {
+    match sock::socket_state(net.net(), connection.to_process(), connection.iif) {
+        Some(state) => {
+            connection.take_reservation();
+            connection.misses.store(0, ordering::Relaxed);
+            if state != TCP_TIME_WAIT {
+                connection.process.mark_busy(sweep);
+            }
+            false
+        }
+        None if connection.is_reserved() && connection.age() < RESERVED => false,
+        None => {
+            let misses = connection.misses.load(ordering::Relaxed) + 1;
+            connection.misses.store(misses, ordering::Relaxed);
+            if misses < MISSES {
+                connection.process.mark_busy(sweep);
+            }
+            misses >= MISSES
+        }
     }
-    if !connection.is_confirmed() {
-        return connection.created.elapsed() >= HANDSHAKE;
-    }
-    let misses = connection.misses.load(ordering::Relaxed) + 1;
-    connection.misses.store(misses, ordering::Relaxed);
-    misses >= MISSES
 }

@@ -48,10 +48,7 @@ pub(crate) fn receive(skb: &mut SkBuff, guard: &Guard) -> Verdict {
 
     let tuple = segment.tuple();
     match net.connections.find_by_client(&tuple, guard) {
-        Some(connection) if !segment.flags().is_syn_only() => {
-            connection.confirm();
-            deliver(segment, &connection)
-        }
+        Some(connection) if !segment.flags().is_syn_only() => deliver(segment, &connection),
         known => assign::first_packet(net, segment, tuple, known, guard),
     }
 }
@@ -59,6 +56,19 @@ pub(crate) fn receive(skb: &mut SkBuff, guard: &Guard) -> Verdict {
 /// Gives a packet to the process that serves its connection.
 #[inline]
 pub(crate) fn deliver(segment: Segment<'_>, connection: &Connection) -> Verdict {
+    match to_process(segment, connection) {
+        Ok(_) => Verdict::Pass,
+        Err(verdict) => verdict,
+    }
+}
+
+/// Translates a packet to the process that serves its connection. If it can't be, it is dropped, and
+/// the verdict says so.
+#[inline]
+pub(crate) fn to_process<'a>(
+    segment: Segment<'a>,
+    connection: &Connection,
+) -> Result<&'a mut SkBuff, Verdict> {
     let length = segment.len();
     translate(segment, connection, |segment| {
         segment.rewrite_destination(connection.process_address());
@@ -68,20 +78,20 @@ pub(crate) fn deliver(segment: Segment<'_>, connection: &Connection) -> Verdict 
 
 /// Lets `rewrite` change the headers, if they can be written; else the packet is dropped.
 #[inline]
-fn translate(
-    segment: Segment<'_>,
+fn translate<'a>(
+    segment: Segment<'a>,
     connection: &Connection,
-    rewrite: impl FnOnce(&mut WritableSegment<'_>),
-) -> Verdict {
+    rewrite: impl FnOnce(&mut WritableSegment<'a>),
+) -> Result<&'a mut SkBuff, Verdict> {
     match segment.make_writable() {
         Ok(mut segment) => {
             rewrite(&mut segment);
-            Verdict::Pass
+            Ok(segment.into_skb())
         }
         Err((skb, _)) => {
             connection.process.count_drop(Drop::NoMemory);
             skb.free(DropReason::NoMemory);
-            Verdict::Consumed
+            Err(Verdict::Consumed)
         }
     }
 }
@@ -96,8 +106,12 @@ fn answer_local_client(net: &DispatchNet, segment: Segment<'_>, guard: &Guard) -
         return Verdict::Pass;
     };
     let length = segment.len();
-    translate(segment, &connection, |segment| {
+    let translated = translate(segment, &connection, |segment| {
         segment.rewrite_source(connection.service_address());
         connection.process.count_out(length);
-    })
+    });
+    match translated {
+        Ok(_) => Verdict::Pass,
+        Err(verdict) => verdict,
+    }
 }

@@ -4,12 +4,15 @@
 
 use crate::{
     bindings,
+    plan::{Plan, Settings},
     process::Process,
-    stats::{Drops, Stats},
-    tcp_dispatch_core::{schedule, SocketAddress},
+    stats::{Drops, Refusals, Stats},
+    tcp_dispatch_core::SocketAddress,
     wrappers::{
-        rcu::{RcuArc, RcuCell},
+        clock,
+        rcu::{RcuArc, RcuCell, RcuRef},
         rhashtable::{Functions, Node, RhashTable, Table},
+        sock::SYN_COOKIE_VALID,
     },
 };
 use core::mem::offset_of;
@@ -48,12 +51,16 @@ pub(crate) struct Service {
     node: Node<ServiceKey>,
     /// Grows from service to service in a namespace. Dumps go by it.
     pub(crate) id: u64,
-    /// The registered processes, in the order of their registration; empty if there are none.
-    /// Replaced as a whole, under the namespace's control lock; read under RCU. Packets never wait
-    /// for a change.
-    processes: RcuCell<KVec<RcuArc<Process>>>,
-    /// How many times round robin has chosen. Written once a new connection.
-    chosen: Atomic<u32>,
+    /// By what new connections are assigned. Replaced as a whole, under the namespace's control
+    /// lock; read under RCU. Packets never wait for a change.
+    plan: RcuCell<Plan>,
+    /// How many new connections there were. Written once a new connection.
+    turn: Atomic<u32>,
+    /// When a SYN last left no socket: seconds since boot, or [`NEVER`]. From then on, for a while,
+    /// clients may answer with SYN cookies.
+    cookies: Atomic<i64>,
+    /// New connections that were refused.
+    pub(crate) refusals: Refusals,
     /// How many connections the connection table holds for the service.
     pub(crate) connections: Atomic<i64>,
     /// What went through the service.
@@ -62,15 +69,25 @@ pub(crate) struct Service {
     pub(crate) drops: Drops,
 }
 
+/// Long before boot.
+const NEVER: i64 = i64::MIN / 2;
+
 impl Service {
     /// Makes a service that isn't in the table yet. Process context.
-    pub(crate) fn new(address: SocketAddress, id: u64) -> Result<RcuArc<Self>> {
+    pub(crate) fn new(address: SocketAddress, id: u64, settings: Settings) -> Result<RcuArc<Self>> {
+        let plan = RcuCell::new();
+        plan.replace(Some(RcuArc::new(
+            Plan::new(settings, KVec::new(), None)?,
+            GFP_KERNEL,
+        )?));
         RcuArc::new(
             Self {
                 node: Node::new(ServiceKey::new(address)),
                 id,
-                processes: RcuCell::new(),
-                chosen: Atomic::new(0),
+                plan,
+                turn: Atomic::new(0),
+                cookies: Atomic::new(NEVER),
+                refusals: Refusals::new(),
                 connections: Atomic::new(0),
                 stats: Stats::new(GFP_KERNEL)?,
                 drops: Drops::new(GFP_KERNEL)?,
@@ -84,71 +101,60 @@ impl Service {
         self.node.key().address
     }
 
-    /// The registered processes, in the order of their registration.
-    pub(crate) fn registered<'rcu>(&self, guard: &'rcu Guard) -> &'rcu [RcuArc<Process>] {
-        self.processes
-            .read(guard)
-            .map_or(&[], |processes| processes.get().as_slice())
+    /// By what new connections are assigned now. `None` only of a service that is being taken away.
+    #[inline]
+    pub(crate) fn plan<'rcu>(&self, guard: &'rcu Guard) -> Option<RcuRef<'rcu, Plan>> {
+        self.plan.read(guard)
     }
 
-    /// The processes in the order in which they are to be tried for a new connection: round robin,
-    /// and each that is passed over has had its turn.
-    pub(crate) fn schedule<'rcu>(
-        &self,
-        guard: &'rcu Guard,
-    ) -> impl Iterator<Item = &'rcu RcuArc<Process>> + use<'_, 'rcu> {
-        let processes = self.registered(guard);
-        processes.iter().filter_map(move |_| {
-            let turn = self.chosen.fetch_add(1, ordering::Relaxed);
-            processes.get(schedule::round_robin(turn, processes.len())?)
-        })
+    /// The plan as it is now, to keep.
+    pub(crate) fn whole_plan(&self) -> Result<RcuArc<Plan>> {
+        self.plan
+            .read(&Guard::new())
+            .and_then(|plan| plan.upgrade())
+            .ok_or(ENOENT)
     }
 
-    /// Adds a process at the end.
-    pub(crate) fn add_process(&self, process: RcuArc<Process>, held: ControlHeld) -> Result {
-        self.change(held, |processes| {
-            processes.push(process, GFP_KERNEL)?;
-            Ok(())
-        })
+    /// How many connections the connection table holds for the service.
+    pub(crate) fn connections(&self) -> u64 {
+        self.connections.load(ordering::Relaxed).max(0) as u64
     }
 
-    /// Takes a process out.
-    pub(crate) fn remove_process(&self, address: SocketAddress, held: ControlHeld) -> Result {
-        self.change(held, |processes| {
-            let at = processes
-                .iter()
-                .position(|process| process.address == address)
-                .ok_or(ENOENT)?;
-            processes.remove(at).map_err(|_| ENOENT)?;
-            Ok(())
-        })
+    /// Whose turn it is: grows with each new connection.
+    pub(crate) fn next_turn(&self) -> u32 {
+        self.turn.fetch_add(1, ordering::Relaxed)
     }
 
-    /// Takes all processes out, without which they and the service would keep each other.
-    pub(crate) fn clear_processes(&self, _held: ControlHeld) {
-        self.processes.replace(None);
-    }
-
-    fn change(
-        &self,
-        _held: ControlHeld,
-        change: impl FnOnce(&mut KVec<RcuArc<Process>>) -> Result,
-    ) -> Result {
-        let mut processes = KVec::new();
-        {
-            // The list can't be replaced while the control lock is held, but is read as ever. The
-            // capacity is found first, since memory can't be waited for in a read section.
-            let length = self.registered(&Guard::new()).len();
-            processes.reserve(length + 1, GFP_KERNEL)?;
-            let guard = Guard::new();
-            for process in self.registered(&guard) {
-                processes.push(process.clone(), GFP_ATOMIC)?;
-            }
+    /// Notes that a SYN left no socket.
+    pub(crate) fn expect_cookies(&self) {
+        let now = clock::seconds();
+        if self.cookies.load(ordering::Relaxed) != now {
+            self.cookies.store(now, ordering::Relaxed);
         }
-        change(&mut processes)?;
-        self.processes
-            .replace(Some(RcuArc::new(processes, GFP_KERNEL)?));
+    }
+
+    /// Whether an acknowledgement of an unknown connection may answer a SYN cookie.
+    pub(crate) fn expects_cookies(&self) -> bool {
+        let since = clock::seconds() - self.cookies.load(ordering::Relaxed);
+        since <= SYN_COOKIE_VALID
+    }
+
+    /// Puts a plan of `settings` and `processes` in place of what is there. Process context.
+    pub(crate) fn set_plan(
+        &self,
+        settings: Settings,
+        processes: KVec<RcuArc<Process>>,
+        _held: ControlHeld,
+    ) -> Result {
+        let before = self.whole_plan()?;
+        let plan = Plan::new(settings, processes, Some(&before))?;
+        self.plan.replace(Some(RcuArc::new(plan, GFP_KERNEL)?));
         Ok(())
+    }
+
+    /// Takes the plan away, without which processes and service would keep each other.
+    pub(crate) fn clear_plan(&self, _held: ControlHeld) {
+        self.plan.replace(None);
     }
 }
 

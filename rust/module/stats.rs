@@ -2,8 +2,12 @@
 
 //! What is counted, and why packets are refused or dropped.
 
-use crate::wrappers::percpu::Counters;
-use kernel::{alloc::Flags, prelude::*};
+use crate::wrappers::{clock, percpu::Counters};
+use kernel::{
+    alloc::Flags,
+    prelude::*,
+    sync::atomic::{ordering, Atomic},
+};
 
 /// A counter of [`Stats`].
 #[derive(Clone, Copy)]
@@ -56,7 +60,7 @@ impl Stats {
 /// means, under `drops`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Drop {
-    /// No process of the service listens.
+    /// No process of the service listens and has room.
     NoProcess,
     /// The connection table is full.
     ConnectionLimit,
@@ -84,5 +88,31 @@ impl Drops {
 
     pub(crate) fn sum(&self, reason: Drop) -> u64 {
         self.0.sum(reason as usize)
+    }
+}
+
+/// Refused connections that nobody was told of yet.
+pub(crate) struct Refusals {
+    untold: Atomic<i64>,
+    /// When somebody was told last: seconds since boot.
+    told: Atomic<i64>,
+}
+
+impl Refusals {
+    pub(crate) fn new() -> Self {
+        Self {
+            untold: Atomic::new(0),
+            told: Atomic::new(-1),
+        }
+    }
+
+    /// Counts one. Returns how many there are to tell of, at most once a second.
+    pub(crate) fn count(&self) -> Option<u64> {
+        self.untold.fetch_add(1, ordering::Relaxed);
+        let (now, told) = (clock::seconds(), self.told.load(ordering::Relaxed));
+        if now == told || self.told.cmpxchg(told, now, ordering::Full).is_err() {
+            return None;
+        }
+        Some(self.untold.xchg(0, ordering::Relaxed).max(0) as u64)
     }
 }

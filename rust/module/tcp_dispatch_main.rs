@@ -10,10 +10,13 @@
 //! | --- | --- |
 //! | `connection` | the data: a connection, and the table that packets find it in |
 //! | `service`, `process` | what daemons are registered for |
+//! | `plan` | a service's settings and processes, by which new connections are assigned |
+//! | `affinity` | which process a client had before |
 //! | `dispatch_net` | all of it, per network namespace |
 //! | `ingress`, `egress`, `icmp` | the fast path: a packet of a known connection |
-//! | `assign`, `refuse`, `mss` | the slow path: a connection's first packet |
-//! | `expire` | the end of connections |
+//! | `assign`, `choice`, `cookie`, `refuse`, `mss` | the slow path: a connection's first packet |
+//! | `expire`, `abort` | the end of connections, and an early one |
+//! | `settle` | the end of processes: of those whose owner died, and of those that drain |
 //! | `stats` | counters |
 //! | `control/` | the netlink family's operations |
 //! | `wrappers/`, `bindings/` | the border to C, where `unsafe` is; elsewhere only where a field is |
@@ -21,19 +24,25 @@
 
 use kernel::{prelude::*, sync::rcu::Guard};
 
+mod abort;
+mod affinity;
 mod assign;
 mod bindings;
+mod choice;
 mod connection;
 mod control;
+mod cookie;
 mod dispatch_net;
 mod egress;
 mod expire;
 mod icmp;
 mod ingress;
 mod mss;
+mod plan;
 mod process;
 mod refuse;
 mod service;
+mod settle;
 mod stats;
 #[path = "../core/src/lib.rs"]
 mod tcp_dispatch_core;
@@ -45,6 +54,7 @@ use wrappers::{
     net::{Net, Pernet, PernetRegistration},
     net_device::{LinkKind, Output},
     net_protocol::{Layer, TcpHook, Verdict},
+    netlink_notifier::NetlinkNotifier,
     rcu::Barrier,
     sk_buff::SkBuff,
 };
@@ -87,11 +97,12 @@ impl Output for Dispatch {
 }
 
 /// The loaded module. Unloading drops the fields in this order: packets stop coming in, then going
-/// out, then requests, and then the state that all of them used goes.
+/// out, then requests and word of closed sockets, and then the state that all of them used goes.
 struct TcpDispatch {
     _ingress: TcpHook<Dispatch>,
     _egress: LinkKind<Dispatch>,
     _control: FamilyRegistration,
+    _sockets: NetlinkNotifier<DispatchNet>,
     _state: PernetRegistration<DispatchNet>,
     _barrier: Barrier,
 }
@@ -100,6 +111,7 @@ impl kernel::Module for TcpDispatch {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let _barrier = Barrier;
         let _state = DispatchNet::operations().register()?;
+        let _sockets = NetlinkNotifier::register()?;
         let _control = FamilyRegistration::new()?;
         let _egress = LinkKind::register()?;
         let _ingress = TcpHook::install()?;
@@ -107,6 +119,7 @@ impl kernel::Module for TcpDispatch {
             _ingress,
             _egress,
             _control,
+            _sockets,
             _state,
             _barrier,
         })

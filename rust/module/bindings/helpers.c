@@ -4,11 +4,14 @@
 #include <linux/netdevice.h>
 #include <linux/ip.h>
 #include <linux/percpu.h>
+#include <linux/pid.h>
 #include <linux/rtnetlink.h>
+#include <linux/sched/signal.h>
 #include <net/dst.h>
 #include <net/ip.h>
 #include <net/net_namespace.h>
 #include <net/netns/generic.h>
+#include <net/inet_timewait_sock.h>
 #include <net/sock.h>
 
 #include "../generated/netlink.h"
@@ -176,7 +179,9 @@ void tcp_dispatch_netdev_tx_dropped(struct net_device *dev)
 
 int tcp_dispatch_sk_state(const struct sock *sk)
 {
-	return inet_sk_state_load(sk);
+	int state = inet_sk_state_load(sk);
+
+	return state == TCP_TIME_WAIT ? READ_ONCE(inet_twsk(sk)->tw_substate) : state;
 }
 
 /* netlink */
@@ -204,6 +209,10 @@ void tcp_dispatch_nla_nest_end(struct sk_buff *skb, struct nlattr *start)
 	nla_nest_end(skb, start);
 }
 
+static const struct genl_multicast_group tcp_dispatch_groups[] = {
+	[TCP_DISPATCH_NLGRP_EVENTS] = { .name = TCP_DISPATCH_MCGRP_EVENTS },
+};
+
 /* The family is data that the specification determines; its initialiser is C. */
 static struct genl_family tcp_dispatch_family __ro_after_init = {
 	.name		= TCP_DISPATCH_FAMILY_NAME,
@@ -213,6 +222,8 @@ static struct genl_family tcp_dispatch_family __ro_after_init = {
 	.module		= THIS_MODULE,
 	.split_ops	= tcp_dispatch_nl_ops,
 	.n_split_ops	= ARRAY_SIZE(tcp_dispatch_nl_ops),
+	.mcgrps		= tcp_dispatch_groups,
+	.n_mcgrps	= ARRAY_SIZE(tcp_dispatch_groups),
 };
 
 void *tcp_dispatch_genlmsg_put(struct sk_buff *skb, u32 portid, u32 seq,
@@ -236,9 +247,21 @@ void tcp_dispatch_genlmsg_cancel(struct sk_buff *skb, void *hdr)
 	genlmsg_cancel(skb, hdr);
 }
 
-struct sk_buff *tcp_dispatch_genlmsg_new(void)
+struct sk_buff *tcp_dispatch_genlmsg_new(bool atomic)
 {
-	return genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
+	return genlmsg_new(GENLMSG_DEFAULT_SIZE, atomic ? GFP_ATOMIC : GFP_KERNEL);
+}
+
+bool tcp_dispatch_netlink_is_admin(const struct sk_buff *skb)
+{
+	const struct net *net = sock_net(NETLINK_CB(skb).sk);
+
+	return netlink_ns_capable(skb, net->user_ns, CAP_NET_ADMIN);
+}
+
+kuid_t tcp_dispatch_netlink_opener_euid(const struct sk_buff *skb)
+{
+	return NETLINK_CB(skb).sk->sk_socket->file->f_cred->euid;
 }
 
 int tcp_dispatch_genlmsg_reply(struct sk_buff *skb, struct genl_info *info)
@@ -271,6 +294,25 @@ void tcp_dispatch_genl_dump_check_consistent(struct netlink_callback *cb, void *
 	genl_dump_check_consistent(cb, hdr);
 }
 
+bool tcp_dispatch_genl_has_listeners(struct net *net)
+{
+	return genl_has_listeners(&tcp_dispatch_family, net,
+				  TCP_DISPATCH_NLGRP_EVENTS);
+}
+
+void tcp_dispatch_genl_multicast(struct net *net, struct sk_buff *skb, bool atomic)
+{
+	genlmsg_multicast_netns(&tcp_dispatch_family, net, skb, 0,
+				TCP_DISPATCH_NLGRP_EVENTS,
+				atomic ? GFP_ATOMIC : GFP_KERNEL);
+}
+
+void tcp_dispatch_genl_lost(struct net *net)
+{
+	genl_set_err(&tcp_dispatch_family, net, 0, TCP_DISPATCH_NLGRP_EVENTS,
+		     -ENOBUFS);
+}
+
 int tcp_dispatch_genl_register(void)
 {
 	return genl_register_family(&tcp_dispatch_family);
@@ -297,4 +339,60 @@ void tcp_dispatch_schedule_delayed_work(struct delayed_work *work,
 void tcp_dispatch_cond_resched(void)
 {
 	cond_resched();
+}
+
+void tcp_dispatch_expedite_delayed_work(struct delayed_work *work)
+{
+	mod_delayed_work(system_dfl_wq, work, 0);
+}
+
+/* processes of the kernel's */
+
+struct pid *tcp_dispatch_get_current_tgid(void)
+{
+	return get_pid(task_tgid(current));
+}
+
+struct pid *tcp_dispatch_get_pid(struct pid *pid)
+{
+	return get_pid(pid);
+}
+
+bool tcp_dispatch_task_is_alive(struct task_struct *task)
+{
+	return !(READ_ONCE(task->signal->flags) & SIGNAL_GROUP_EXIT) &&
+	       atomic_read(&task->signal->live);
+}
+
+kuid_t tcp_dispatch_task_euid(struct task_struct *task)
+{
+	return task_cred_xxx(task, euid);
+}
+
+void tcp_dispatch_init_wait_func(struct wait_queue_entry *entry,
+				 wait_queue_func_t func)
+{
+	init_waitqueue_func_entry(entry, func);
+}
+
+/* users and groups */
+
+kuid_t tcp_dispatch_make_kuid(const struct net *net, u32 uid)
+{
+	return make_kuid(net->user_ns, uid);
+}
+
+u32 tcp_dispatch_from_kuid(const struct net *net, kuid_t uid)
+{
+	return from_kuid_munged(net->user_ns, uid);
+}
+
+kgid_t tcp_dispatch_make_kgid(const struct net *net, u32 gid)
+{
+	return make_kgid(net->user_ns, gid);
+}
+
+u32 tcp_dispatch_from_kgid(const struct net *net, kgid_t gid)
+{
+	return from_kgid_munged(net->user_ns, gid);
 }

@@ -6,8 +6,12 @@
 #ifndef _TCP_DISPATCH_HELPERS_H
 #define _TCP_DISPATCH_HELPERS_H
 
+#include <linux/cred.h>
+#include <linux/in.h>
+#include <linux/pid.h>
 #include <linux/rhashtable.h>
 #include <linux/skbuff.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <net/genetlink.h>
 #include <net/protocol.h>
@@ -64,7 +68,12 @@ void *tcp_dispatch_genlmsg_put(struct sk_buff *skb, u32 portid, u32 seq,
 void *tcp_dispatch_genlmsg_iput(struct sk_buff *skb, const struct genl_info *info);
 void tcp_dispatch_genlmsg_end(struct sk_buff *skb, void *hdr);
 void tcp_dispatch_genlmsg_cancel(struct sk_buff *skb, void *hdr);
-struct sk_buff *tcp_dispatch_genlmsg_new(void);
+struct sk_buff *tcp_dispatch_genlmsg_new(bool atomic);
+bool tcp_dispatch_netlink_is_admin(const struct sk_buff *skb);
+kuid_t tcp_dispatch_netlink_opener_euid(const struct sk_buff *skb);
+bool tcp_dispatch_genl_has_listeners(struct net *net);
+void tcp_dispatch_genl_multicast(struct net *net, struct sk_buff *skb, bool atomic);
+void tcp_dispatch_genl_lost(struct net *net);
 int tcp_dispatch_genlmsg_reply(struct sk_buff *skb, struct genl_info *info);
 void tcp_dispatch_nlmsg_free(struct sk_buff *skb);
 struct net *tcp_dispatch_genl_info_net(const struct genl_info *info);
@@ -78,10 +87,33 @@ void tcp_dispatch_genl_unregister(void);
 void tcp_dispatch_init_delayed_work(struct delayed_work *work, work_func_t func);
 void tcp_dispatch_schedule_delayed_work(struct delayed_work *work,
 					unsigned long delay);
+void tcp_dispatch_expedite_delayed_work(struct delayed_work *work);
 void tcp_dispatch_cond_resched(void);
 
+/* processes of the kernel's */
+struct pid *tcp_dispatch_get_current_tgid(void);
+struct pid *tcp_dispatch_get_pid(struct pid *pid);
+bool tcp_dispatch_task_is_alive(struct task_struct *task);
+kuid_t tcp_dispatch_task_euid(struct task_struct *task);
+void tcp_dispatch_init_wait_func(struct wait_queue_entry *entry,
+				 wait_queue_func_t func);
+
+/* tracepoints */
+void tcp_dispatch_trace_assigned(const struct sockaddr_in *client,
+				 const struct sockaddr_in *service,
+				 const struct sockaddr_in *process);
+void tcp_dispatch_trace_expired(const struct sockaddr_in *client,
+				const struct sockaddr_in *service,
+				const struct sockaddr_in *process);
+
+/* users and groups */
+kuid_t tcp_dispatch_make_kuid(const struct net *net, u32 uid);
+u32 tcp_dispatch_from_kuid(const struct net *net, kuid_t uid);
+kgid_t tcp_dispatch_make_kgid(const struct net *net, u32 gid);
+u32 tcp_dispatch_from_kgid(const struct net *net, kgid_t gid);
+
 /*
- * The three hash tables. A table's parameters must be constant where its
+ * The four hash tables. A table's parameters must be constant where its
  * functions are inlined, so each gets functions of its own.
  */
 #define TCP_DISPATCH_TABLE_FUNCTIONS(name)					\
@@ -94,6 +126,7 @@ int tcp_dispatch_##name##_remove(struct rhashtable *table,			\
 				 struct rhash_head *node);
 
 TCP_DISPATCH_TABLE_FUNCTIONS(services)
+TCP_DISPATCH_TABLE_FUNCTIONS(affinities)
 TCP_DISPATCH_TABLE_FUNCTIONS(connections_by_client)
 TCP_DISPATCH_TABLE_FUNCTIONS(connections_by_process)
 

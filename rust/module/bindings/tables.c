@@ -17,12 +17,12 @@
 
 #include "helpers.h"
 
-struct service_node {
+struct two_words_node {
 	struct rhash_head head;
 	u32 key[2];
 };
 
-struct connection_node {
+struct three_words_node {
 	struct rhash_head head;
 	u32 key[3];
 };
@@ -36,44 +36,44 @@ static __always_inline const hsiphash_key_t *secret(void)
 	return &key;
 }
 
-static __always_inline u32 service_hash(const void *data, u32 len, u32 seed)
+static __always_inline u32 two_words_hash(const void *data, u32 len, u32 seed)
 {
 	const u32 *key = data;
 
 	return hsiphash_3u32(key[0], key[1], seed, secret());
 }
 
-static __always_inline u32 connection_hash(const void *data, u32 len, u32 seed)
+static __always_inline u32 three_words_hash(const void *data, u32 len, u32 seed)
 {
 	const u32 *key = data;
 
 	return hsiphash_4u32(key[0], key[1], key[2], seed, secret());
 }
 
-static __always_inline int service_compare(struct rhashtable_compare_arg *arg,
+static __always_inline int two_words_compare(struct rhashtable_compare_arg *arg,
 					   const void *object)
 {
-	const u32 *a = arg->key, *b = ((const struct service_node *)object)->key;
+	const u32 *a = arg->key, *b = ((const struct two_words_node *)object)->key;
 
 	return (a[0] ^ b[0]) | (a[1] ^ b[1]);
 }
 
-static __always_inline int connection_compare(struct rhashtable_compare_arg *arg,
+static __always_inline int three_words_compare(struct rhashtable_compare_arg *arg,
 					      const void *object)
 {
-	const u32 *a = arg->key, *b = ((const struct connection_node *)object)->key;
+	const u32 *a = arg->key, *b = ((const struct three_words_node *)object)->key;
 
 	return (a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]);
 }
 
-#define TCP_DISPATCH_TABLE(name, kind)						\
+#define TCP_DISPATCH_TABLE(name, key_kind)						\
 static const struct rhashtable_params name##_params = {			\
-	.key_len		= sizeof_field(struct kind##_node, key),	\
-	.key_offset		= offsetof(struct kind##_node, key),		\
-	.head_offset		= offsetof(struct kind##_node, head),		\
+	.key_len		= sizeof_field(struct key_kind##_node, key),	\
+	.key_offset		= offsetof(struct key_kind##_node, key),		\
+	.head_offset		= offsetof(struct key_kind##_node, head),		\
 	.automatic_shrinking	= true,						\
-	.hashfn			= kind##_hash,					\
-	.obj_cmpfn		= kind##_compare,				\
+	.hashfn			= key_kind##_hash,					\
+	.obj_cmpfn		= key_kind##_compare,				\
 };										\
 										\
 int tcp_dispatch_##name##_init(struct rhashtable *table)			\
@@ -99,6 +99,7 @@ int tcp_dispatch_##name##_remove(struct rhashtable *table,			\
 	return rhashtable_remove_fast(table, node, name##_params);		\
 }
 
-TCP_DISPATCH_TABLE(services, service)
-TCP_DISPATCH_TABLE(connections_by_client, connection)
-TCP_DISPATCH_TABLE(connections_by_process, connection)
+TCP_DISPATCH_TABLE(services, two_words)
+TCP_DISPATCH_TABLE(affinities, three_words)
+TCP_DISPATCH_TABLE(connections_by_client, three_words)
+TCP_DISPATCH_TABLE(connections_by_process, three_words)

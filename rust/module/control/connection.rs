@@ -7,7 +7,7 @@ use crate::{
     bindings::*,
     connection::{ByClient, Connection, ConnectionRef, InsertError},
     dispatch_net::DispatchNet,
-    tcp_dispatch_core::Tuple,
+    tcp_dispatch_core::{Prefix, SocketAddress, Tuple},
     wrappers::{
         genetlink::{around_dump, doit, dumpit, Dump, Message, Request, RequestAttributes},
         sock,
@@ -25,6 +25,8 @@ around_dump!(tcp_dispatch_nl_connection_get_done, done);
 const CLIENT: u32 = TCP_DISPATCH_A_CONNECTION_CLIENT_ADDRESS;
 const SERVICE: u32 = TCP_DISPATCH_A_CONNECTION_SERVICE_ADDRESS;
 const PROCESS: u32 = TCP_DISPATCH_A_CONNECTION_PROCESS_ADDRESS;
+const CLIENT_PREFIX: u32 = TCP_DISPATCH_A_CONNECTION_CLIENT_PREFIX;
+const CLIENT_PREFIX_LEN: u32 = TCP_DISPATCH_A_CONNECTION_CLIENT_PREFIX_LEN;
 
 fn add(request: Request<'_>) -> Result {
     let net = DispatchNet::of(request.net(), &Guard::new());
@@ -43,12 +45,7 @@ fn add(request: Request<'_>) -> Result {
             c"not an address that a client can have",
         );
     }
-    let process = service
-        .registered(&Guard::new())
-        .iter()
-        .find(|process| process.address == name.address)
-        .cloned();
-    let Some(process) = process else {
+    let Some(process) = control.process(&service, name.address) else {
         return refuse(
             ENOENT,
             name.attribute,
@@ -56,6 +53,7 @@ fn add(request: Request<'_>) -> Result {
         );
     };
     let connection = Connection::new(client.address, service.address(), process.clone(), 0)?;
+    connection.reserve();
     match net.insert(connection) {
         Ok(()) => {
             process.stats.connection();
@@ -104,7 +102,7 @@ fn del(request: Request<'_>) -> Result {
     let attributes = request.attributes(SERVICE);
     let guard = Guard::new();
     let connection = find(net, &attributes, &guard)?;
-    net.connections.remove(connection);
+    net.remove(connection);
     Ok(())
 }
 
@@ -129,9 +127,7 @@ fn done(dump: &mut Dump<'_>) -> Result {
 
 fn dump(dump: &mut Dump<'_>) -> Result {
     let net = DispatchNet::of(dump.net(), &Guard::new());
-    let attributes = dump.attributes(PROCESS);
-    let service = address::get(&attributes, SERVICE)?.map(|given| given.address);
-    let process = address::get(&attributes, PROCESS)?.map(|given| given.address);
+    let filter = Filter::read(&dump.attributes(CLIENT_PREFIX_LEN))?;
     let walk = dump.walk::<ByClient>();
     let mut section = walk.section();
     loop {
@@ -142,9 +138,7 @@ fn dump(dump: &mut Dump<'_>) -> Result {
         let Some(connection) = section.peek() else {
             return Ok(());
         };
-        let wanted = service.is_none_or(|service| connection.service_address() == service)
-            && process.is_none_or(|process| connection.process_address() == process);
-        if wanted
+        if filter.lets_through(net, &connection)
             && !dump.message(TCP_DISPATCH_CMD_CONNECTION_GET, |message| {
                 put(message, net, &connection)
             })
@@ -156,15 +150,63 @@ fn dump(dump: &mut Dump<'_>) -> Result {
     }
 }
 
+/// Which connections a dump is to have.
+struct Filter {
+    service: Option<SocketAddress>,
+    process: Option<SocketAddress>,
+    clients: Option<Prefix>,
+    state: Option<u32>,
+}
+
+impl Filter {
+    fn read(attributes: &RequestAttributes<'_>) -> Result<Self> {
+        let first = attributes.get(CLIENT_PREFIX);
+        let len = attributes.get(CLIENT_PREFIX_LEN);
+        let clients = if first.is_some() || len.is_some() {
+            let first = attributes.require(CLIENT_PREFIX)?;
+            let len = attributes.require(CLIENT_PREFIX_LEN)?;
+            let clients = Prefix::new(first.be32(), len.u8()).ok_or_else(|| {
+                let why = c"not the first address of a range of this length";
+                attributes.extack().attribute(EINVAL, first, why)
+            })?;
+            Some(clients)
+        } else {
+            None
+        };
+        Ok(Self {
+            service: address::get(attributes, SERVICE)?.map(|given| given.address),
+            process: address::get(attributes, PROCESS)?.map(|given| given.address),
+            clients,
+            state: attributes
+                .get(TCP_DISPATCH_A_CONNECTION_STATE)
+                .map(|given| given.u32()),
+        })
+    }
+
+    /// The state comes last, since it is asked of TCP.
+    fn lets_through(&self, net: &DispatchNet, connection: &Connection) -> bool {
+        let (service, process) = (connection.service_address(), connection.process_address());
+        self.service.is_none_or(|wanted| service == wanted)
+            && self.process.is_none_or(|wanted| process == wanted)
+            && self
+                .clients
+                .is_none_or(|wanted| wanted.contains(connection.client().ip))
+            && self
+                .state
+                .is_none_or(|wanted| state(net, connection) == wanted)
+    }
+}
+
+/// The state of a connection's socket, as a number of the specification's.
+fn state(net: &DispatchNet, connection: &Connection) -> u32 {
+    sock::socket_state(net.net(), connection.to_process(), connection.iif)
+        .unwrap_or(tcp_dispatch_tcp_state_TCP_DISPATCH_TCP_STATE_NONE)
+}
+
 fn put(message: &mut Message, net: &DispatchNet, connection: &Connection) -> Result {
     address::put(message, CLIENT, connection.client())?;
     address::put(message, SERVICE, connection.service_address())?;
     address::put(message, PROCESS, connection.process_address())?;
-    let state = sock::socket_state(net.net(), connection.to_process(), connection.iif);
-    message.put_u32(
-        TCP_DISPATCH_A_CONNECTION_STATE,
-        state.unwrap_or(tcp_dispatch_tcp_state_TCP_DISPATCH_TCP_STATE_NONE),
-    )?;
-    let age = connection.created.elapsed().as_millis().max(0);
-    message.put_uint(TCP_DISPATCH_A_CONNECTION_AGE, age as u64)
+    message.put_u32(TCP_DISPATCH_A_CONNECTION_STATE, state(net, connection))?;
+    message.put_uint(TCP_DISPATCH_A_CONNECTION_AGE, connection.age() as u64)
 }

@@ -8,6 +8,10 @@
 mod address;
 mod connection;
 mod counters;
+pub(crate) mod events;
 mod net;
+mod permission;
 mod process;
+mod registration;
 mod service;
+mod settings;

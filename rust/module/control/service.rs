@@ -2,23 +2,22 @@
 
 //! Operations on services.
 
-use super::{address, counters};
+use super::{address, counters, settings};
 use crate::{
     bindings::*,
     dispatch_net::{ControlGuard, DispatchNet},
+    plan::Settings,
     service::Service,
     wrappers::{
         genetlink::{doit, dumpit, Dump, Message, Request, RequestAttributes},
         rcu::RcuArc,
     },
 };
-use kernel::{
-    prelude::*,
-    sync::{atomic::ordering, rcu::Guard},
-};
+use kernel::{prelude::*, sync::rcu::Guard};
 
 doit!(tcp_dispatch_nl_service_add_doit, add);
 doit!(tcp_dispatch_nl_service_del_doit, del);
+doit!(tcp_dispatch_nl_service_set_doit, set);
 doit!(tcp_dispatch_nl_service_get_doit, get);
 dumpit!(tcp_dispatch_nl_service_get_dumpit, dump);
 
@@ -42,8 +41,9 @@ pub(super) fn find(
 
 fn add(request: Request<'_>) -> Result {
     let net = DispatchNet::of(request.net(), &Guard::new());
-    let attributes = request.attributes(NAME);
+    let attributes = request.attributes(settings::LAST);
     let name = address::require(&attributes, NAME)?;
+    let settings = settings::read(net, &attributes, Settings::DEFAULT)?;
     let refuse = |error, message| {
         Err(attributes
             .extack()
@@ -59,10 +59,19 @@ fn add(request: Request<'_>) -> Result {
             c"the address is of the range of process addresses",
         );
     }
-    match control.add_service(name.address) {
+    match control.add_service(name.address, settings) {
         Err(EEXIST) => refuse(EEXIST, c"there is a service at this address already"),
         other => other,
     }
+}
+
+fn set(request: Request<'_>) -> Result {
+    let net = DispatchNet::of(request.net(), &Guard::new());
+    let attributes = request.attributes(settings::LAST);
+    let mut control = net.control();
+    let service = find(&control, &attributes, NAME)?;
+    let settings = settings::read(net, &attributes, service.whole_plan()?.settings)?;
+    control.set_service(&service, settings)
 }
 
 fn del(request: Request<'_>) -> Result {
@@ -77,7 +86,7 @@ fn get(mut request: Request<'_>) -> Result {
     let net = DispatchNet::of(request.net(), &Guard::new());
     let attributes = request.attributes(NAME);
     let service = find(&net.control(), &attributes, NAME)?;
-    request.reply(|message| put(message, &service))
+    request.reply(|message| put(message, net, &service))
 }
 
 fn dump(dump: &mut Dump<'_>) -> Result {
@@ -89,7 +98,7 @@ fn dump(dump: &mut Dump<'_>) -> Result {
     let next = services.partition_point(|service| service.id <= after);
     for service in services.iter().skip(next) {
         if !dump.message(TCP_DISPATCH_CMD_SERVICE_GET, |message| {
-            put(message, service)
+            put(message, net, service)
         }) {
             break;
         }
@@ -98,12 +107,16 @@ fn dump(dump: &mut Dump<'_>) -> Result {
     Ok(())
 }
 
-fn put(message: &mut Message, service: &Service) -> Result {
+/// Puts what there is to say of a service.
+pub(super) fn put(message: &mut Message, net: &DispatchNet, service: &Service) -> Result {
+    let plan = service.whole_plan()?;
     address::put(message, NAME, service.address())?;
-    let processes = service.registered(&Guard::new()).len();
-    message.put_u32(TCP_DISPATCH_A_SERVICE_PROCESSES, processes as u32)?;
-    let connections = service.connections.load(ordering::Relaxed).max(0);
-    message.put_uint(TCP_DISPATCH_A_SERVICE_CONNECTIONS, connections as u64)?;
+    message.put_u32(
+        TCP_DISPATCH_A_SERVICE_PROCESSES,
+        plan.processes.len() as u32,
+    )?;
+    message.put_uint(TCP_DISPATCH_A_SERVICE_CONNECTIONS, service.connections())?;
     counters::put_stats(message, TCP_DISPATCH_A_SERVICE_STATS, &service.stats)?;
-    counters::put_drops(message, TCP_DISPATCH_A_SERVICE_DROPS, &service.drops)
+    counters::put_drops(message, TCP_DISPATCH_A_SERVICE_DROPS, &service.drops)?;
+    settings::put(message, net, &plan.settings)
 }

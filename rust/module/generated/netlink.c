@@ -11,6 +11,23 @@
 
 #include <uapi/linux/tcp_dispatch.h>
 
+/* Integer value ranges */
+static const struct netlink_range_validation tcp_dispatch_a_service_affinity_timeout_range = {
+	.max	= TCP_DISPATCH_AFFINITY_TIMEOUT_MAX,
+};
+
+static const struct netlink_range_validation tcp_dispatch_a_process_weight_range = {
+	.max	= TCP_DISPATCH_WEIGHT_MAX,
+};
+
+static const struct netlink_range_validation tcp_dispatch_a_process_pid_range = {
+	.max	= S32_MAX,
+};
+
+static const struct netlink_range_validation tcp_dispatch_a_process_pidfd_range = {
+	.max	= S32_MAX,
+};
+
 /* Common nested types */
 const struct nla_policy tcp_dispatch_socket_address_nl_policy[TCP_DISPATCH_A_SOCKET_ADDRESS_PORT + 1] = {
 	[TCP_DISPATCH_A_SOCKET_ADDRESS_IPV4] = NLA_POLICY_MIN(NLA_BE32, 1),
@@ -18,8 +35,16 @@ const struct nla_policy tcp_dispatch_socket_address_nl_policy[TCP_DISPATCH_A_SOC
 };
 
 /* TCP_DISPATCH_CMD_SERVICE_ADD - do */
-static const struct nla_policy tcp_dispatch_service_add_nl_policy[TCP_DISPATCH_A_SERVICE_SERVICE_ADDRESS + 1] = {
+static const struct nla_policy tcp_dispatch_service_add_nl_policy[TCP_DISPATCH_A_SERVICE_REGISTRANT_PREFIX_LEN + 1] = {
 	[TCP_DISPATCH_A_SERVICE_SERVICE_ADDRESS] = NLA_POLICY_NESTED(tcp_dispatch_socket_address_nl_policy),
+	[TCP_DISPATCH_A_SERVICE_SCHEDULER] = NLA_POLICY_MAX(NLA_U32, 7),
+	[TCP_DISPATCH_A_SERVICE_REFUSAL] = NLA_POLICY_MAX(NLA_U32, 2),
+	[TCP_DISPATCH_A_SERVICE_AFFINITY_TIMEOUT] = NLA_POLICY_FULL_RANGE(NLA_U32, &tcp_dispatch_a_service_affinity_timeout_range),
+	[TCP_DISPATCH_A_SERVICE_AFFINITY_PREFIX_LEN] = NLA_POLICY_MAX(NLA_U8, 32),
+	[TCP_DISPATCH_A_SERVICE_REGISTRANT_UID] = { .type = NLA_U32, },
+	[TCP_DISPATCH_A_SERVICE_REGISTRANT_GID] = { .type = NLA_U32, },
+	[TCP_DISPATCH_A_SERVICE_REGISTRANT_PREFIX] = { .type = NLA_BE32, },
+	[TCP_DISPATCH_A_SERVICE_REGISTRANT_PREFIX_LEN] = NLA_POLICY_MAX(NLA_U8, 32),
 };
 
 /* TCP_DISPATCH_CMD_SERVICE_DEL - do */
@@ -33,9 +58,15 @@ static const struct nla_policy tcp_dispatch_service_get_nl_policy[TCP_DISPATCH_A
 };
 
 /* TCP_DISPATCH_CMD_PROCESS_ADD - do */
-static const struct nla_policy tcp_dispatch_process_add_nl_policy[TCP_DISPATCH_A_PROCESS_PROCESS_ADDRESS + 1] = {
+static const struct nla_policy tcp_dispatch_process_add_nl_policy[TCP_DISPATCH_A_PROCESS_PIDFD + 1] = {
 	[TCP_DISPATCH_A_PROCESS_SERVICE_ADDRESS] = NLA_POLICY_NESTED(tcp_dispatch_socket_address_nl_policy),
 	[TCP_DISPATCH_A_PROCESS_PROCESS_ADDRESS] = NLA_POLICY_NESTED(tcp_dispatch_socket_address_nl_policy),
+	[TCP_DISPATCH_A_PROCESS_WEIGHT] = NLA_POLICY_FULL_RANGE(NLA_U32, &tcp_dispatch_a_process_weight_range),
+	[TCP_DISPATCH_A_PROCESS_STATE] = NLA_POLICY_MAX(NLA_U32, 2),
+	[TCP_DISPATCH_A_PROCESS_CPUS] = { .type = NLA_NUL_STRING, .len = TCP_DISPATCH_CPUS_LEN, },
+	[TCP_DISPATCH_A_PROCESS_OWNER] = NLA_POLICY_MAX(NLA_U32, 2),
+	[TCP_DISPATCH_A_PROCESS_PID] = NLA_POLICY_FULL_RANGE(NLA_U32, &tcp_dispatch_a_process_pid_range),
+	[TCP_DISPATCH_A_PROCESS_PIDFD] = NLA_POLICY_FULL_RANGE(NLA_U32, &tcp_dispatch_a_process_pidfd_range),
 };
 
 /* TCP_DISPATCH_CMD_PROCESS_DEL - do */
@@ -75,9 +106,12 @@ static const struct nla_policy tcp_dispatch_connection_get_do_nl_policy[TCP_DISP
 };
 
 /* TCP_DISPATCH_CMD_CONNECTION_GET - dump */
-static const struct nla_policy tcp_dispatch_connection_get_dump_nl_policy[TCP_DISPATCH_A_CONNECTION_PROCESS_ADDRESS + 1] = {
+static const struct nla_policy tcp_dispatch_connection_get_dump_nl_policy[TCP_DISPATCH_A_CONNECTION_CLIENT_PREFIX_LEN + 1] = {
 	[TCP_DISPATCH_A_CONNECTION_SERVICE_ADDRESS] = NLA_POLICY_NESTED(tcp_dispatch_socket_address_nl_policy),
 	[TCP_DISPATCH_A_CONNECTION_PROCESS_ADDRESS] = NLA_POLICY_NESTED(tcp_dispatch_socket_address_nl_policy),
+	[TCP_DISPATCH_A_CONNECTION_STATE] = NLA_POLICY_MAX(NLA_U32, 12),
+	[TCP_DISPATCH_A_CONNECTION_CLIENT_PREFIX] = { .type = NLA_BE32, },
+	[TCP_DISPATCH_A_CONNECTION_CLIENT_PREFIX_LEN] = NLA_POLICY_MAX(NLA_U8, 32),
 };
 
 /* TCP_DISPATCH_CMD_NET_SET - do */
@@ -87,13 +121,36 @@ static const struct nla_policy tcp_dispatch_net_set_nl_policy[TCP_DISPATCH_A_NET
 	[TCP_DISPATCH_A_NET_MAX_CONNECTIONS] = NLA_POLICY_MIN(NLA_U32, 1),
 };
 
+/* TCP_DISPATCH_CMD_SERVICE_SET - do */
+static const struct nla_policy tcp_dispatch_service_set_nl_policy[TCP_DISPATCH_A_SERVICE_REGISTRANT_PREFIX_LEN + 1] = {
+	[TCP_DISPATCH_A_SERVICE_SERVICE_ADDRESS] = NLA_POLICY_NESTED(tcp_dispatch_socket_address_nl_policy),
+	[TCP_DISPATCH_A_SERVICE_SCHEDULER] = NLA_POLICY_MAX(NLA_U32, 7),
+	[TCP_DISPATCH_A_SERVICE_REFUSAL] = NLA_POLICY_MAX(NLA_U32, 2),
+	[TCP_DISPATCH_A_SERVICE_AFFINITY_TIMEOUT] = NLA_POLICY_FULL_RANGE(NLA_U32, &tcp_dispatch_a_service_affinity_timeout_range),
+	[TCP_DISPATCH_A_SERVICE_AFFINITY_PREFIX_LEN] = NLA_POLICY_MAX(NLA_U8, 32),
+	[TCP_DISPATCH_A_SERVICE_REGISTRANT_UID] = { .type = NLA_U32, },
+	[TCP_DISPATCH_A_SERVICE_REGISTRANT_GID] = { .type = NLA_U32, },
+	[TCP_DISPATCH_A_SERVICE_REGISTRANT_PREFIX] = { .type = NLA_BE32, },
+	[TCP_DISPATCH_A_SERVICE_REGISTRANT_PREFIX_LEN] = NLA_POLICY_MAX(NLA_U8, 32),
+};
+
+/* TCP_DISPATCH_CMD_PROCESS_SET - do */
+static const struct nla_policy tcp_dispatch_process_set_nl_policy[TCP_DISPATCH_A_PROCESS_CPUS + 1] = {
+	[TCP_DISPATCH_A_PROCESS_SERVICE_ADDRESS] = NLA_POLICY_NESTED(tcp_dispatch_socket_address_nl_policy),
+	[TCP_DISPATCH_A_PROCESS_PROCESS_ADDRESS] = NLA_POLICY_NESTED(tcp_dispatch_socket_address_nl_policy),
+	[TCP_DISPATCH_A_PROCESS_WEIGHT] = NLA_POLICY_FULL_RANGE(NLA_U32, &tcp_dispatch_a_process_weight_range),
+	[TCP_DISPATCH_A_PROCESS_STATE] = NLA_POLICY_MAX(NLA_U32, 2),
+	[TCP_DISPATCH_A_PROCESS_DRAIN_TIMEOUT] = NLA_POLICY_MIN(NLA_U32, 1),
+	[TCP_DISPATCH_A_PROCESS_CPUS] = { .type = NLA_NUL_STRING, .len = TCP_DISPATCH_CPUS_LEN, },
+};
+
 /* Ops table for tcp_dispatch */
-const struct genl_split_ops tcp_dispatch_nl_ops[14] = {
+const struct genl_split_ops tcp_dispatch_nl_ops[16] = {
 	{
 		.cmd		= TCP_DISPATCH_CMD_SERVICE_ADD,
 		.doit		= tcp_dispatch_nl_service_add_doit,
 		.policy		= tcp_dispatch_service_add_nl_policy,
-		.maxattr	= TCP_DISPATCH_A_SERVICE_SERVICE_ADDRESS,
+		.maxattr	= TCP_DISPATCH_A_SERVICE_REGISTRANT_PREFIX_LEN,
 		.flags		= GENL_UNS_ADMIN_PERM | GENL_CMD_CAP_DO,
 	},
 	{
@@ -119,15 +176,15 @@ const struct genl_split_ops tcp_dispatch_nl_ops[14] = {
 		.cmd		= TCP_DISPATCH_CMD_PROCESS_ADD,
 		.doit		= tcp_dispatch_nl_process_add_doit,
 		.policy		= tcp_dispatch_process_add_nl_policy,
-		.maxattr	= TCP_DISPATCH_A_PROCESS_PROCESS_ADDRESS,
-		.flags		= GENL_UNS_ADMIN_PERM | GENL_CMD_CAP_DO,
+		.maxattr	= TCP_DISPATCH_A_PROCESS_PIDFD,
+		.flags		= GENL_CMD_CAP_DO,
 	},
 	{
 		.cmd		= TCP_DISPATCH_CMD_PROCESS_DEL,
 		.doit		= tcp_dispatch_nl_process_del_doit,
 		.policy		= tcp_dispatch_process_del_nl_policy,
 		.maxattr	= TCP_DISPATCH_A_PROCESS_PROCESS_ADDRESS,
-		.flags		= GENL_UNS_ADMIN_PERM | GENL_CMD_CAP_DO,
+		.flags		= GENL_CMD_CAP_DO,
 	},
 	{
 		.cmd		= TCP_DISPATCH_CMD_PROCESS_GET,
@@ -170,7 +227,7 @@ const struct genl_split_ops tcp_dispatch_nl_ops[14] = {
 		.dumpit		= tcp_dispatch_nl_connection_get_dumpit,
 		.done		= tcp_dispatch_nl_connection_get_done,
 		.policy		= tcp_dispatch_connection_get_dump_nl_policy,
-		.maxattr	= TCP_DISPATCH_A_CONNECTION_PROCESS_ADDRESS,
+		.maxattr	= TCP_DISPATCH_A_CONNECTION_CLIENT_PREFIX_LEN,
 		.flags		= GENL_CMD_CAP_DUMP,
 	},
 	{
@@ -185,4 +242,22 @@ const struct genl_split_ops tcp_dispatch_nl_ops[14] = {
 		.maxattr	= TCP_DISPATCH_A_NET_MAX_CONNECTIONS,
 		.flags		= GENL_UNS_ADMIN_PERM | GENL_CMD_CAP_DO,
 	},
+	{
+		.cmd		= TCP_DISPATCH_CMD_SERVICE_SET,
+		.doit		= tcp_dispatch_nl_service_set_doit,
+		.policy		= tcp_dispatch_service_set_nl_policy,
+		.maxattr	= TCP_DISPATCH_A_SERVICE_REGISTRANT_PREFIX_LEN,
+		.flags		= GENL_UNS_ADMIN_PERM | GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd		= TCP_DISPATCH_CMD_PROCESS_SET,
+		.doit		= tcp_dispatch_nl_process_set_doit,
+		.policy		= tcp_dispatch_process_set_nl_policy,
+		.maxattr	= TCP_DISPATCH_A_PROCESS_CPUS,
+		.flags		= GENL_CMD_CAP_DO,
+	},
+};
+
+static const struct genl_multicast_group tcp_dispatch_nl_mcgrps[] = {
+	[TCP_DISPATCH_NLGRP_EVENTS] = { "events", },
 };

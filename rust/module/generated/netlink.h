@@ -16,7 +16,7 @@
 extern const struct nla_policy tcp_dispatch_socket_address_nl_policy[TCP_DISPATCH_A_SOCKET_ADDRESS_PORT + 1];
 
 /* Ops table for tcp_dispatch */
-extern const struct genl_split_ops tcp_dispatch_nl_ops[14];
+extern const struct genl_split_ops tcp_dispatch_nl_ops[16];
 
 int tcp_dispatch_nl_connection_get_start(struct netlink_callback *cb);
 int tcp_dispatch_nl_connection_get_done(struct netlink_callback *cb);
@@ -47,5 +47,13 @@ int tcp_dispatch_nl_connection_get_dumpit(struct sk_buff *skb,
 					  struct netlink_callback *cb);
 int tcp_dispatch_nl_net_get_doit(struct sk_buff *skb, struct genl_info *info);
 int tcp_dispatch_nl_net_set_doit(struct sk_buff *skb, struct genl_info *info);
+int tcp_dispatch_nl_service_set_doit(struct sk_buff *skb,
+				     struct genl_info *info);
+int tcp_dispatch_nl_process_set_doit(struct sk_buff *skb,
+				     struct genl_info *info);
+
+enum {
+	TCP_DISPATCH_NLGRP_EVENTS,
+};
 
 #endif /* _LINUX_TCP_DISPATCH_GEN_H */

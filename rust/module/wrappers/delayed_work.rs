@@ -14,12 +14,12 @@ use kernel::{
 };
 use pin_init::{pin_data, pin_init, pinned_drop, PinInit};
 
-/// A type that has a [`DelayedWork`] as a field.
+/// A type that has a [`DelayedWork`] as a field; several, if their `ID`s differ.
 ///
 /// # Safety
 ///
-/// `OFFSET` must be the offset of a field of type `DelayedWork<Self>`.
-pub(crate) unsafe trait HasDelayedWork: Sync {
+/// `OFFSET` must be the offset of a field of type `DelayedWork<Self, ID>`.
+pub(crate) unsafe trait HasDelayedWork<const ID: usize>: Sync {
     /// Where in `Self` the work is.
     const OFFSET: usize;
 
@@ -29,21 +29,21 @@ pub(crate) unsafe trait HasDelayedWork: Sync {
 
 /// `struct delayed_work` that runs [`HasDelayedWork::run`] of the type it is a field of.
 ///
-/// Dropping it waits until the work is done and won't run again: it must be the first field of its
-/// owner, so that it is dropped while the others are still there.
+/// Dropping it waits until the work is done and won't run again: it must be among the first fields
+/// of its owner, so that it is dropped while the others are still there.
 #[pin_data(PinnedDrop)]
-pub(crate) struct DelayedWork<T: HasDelayedWork> {
+pub(crate) struct DelayedWork<T: HasDelayedWork<ID>, const ID: usize> {
     #[pin]
     work: Opaque<bindings::delayed_work>,
     _owner: PhantomData<fn(&T)>,
 }
 
 // SAFETY: `struct delayed_work` is made to be shared.
-unsafe impl<T: HasDelayedWork> Sync for DelayedWork<T> {}
+unsafe impl<T: HasDelayedWork<ID>, const ID: usize> Sync for DelayedWork<T, ID> {}
 // SAFETY: It isn't bound to a thread.
-unsafe impl<T: HasDelayedWork> Send for DelayedWork<T> {}
+unsafe impl<T: HasDelayedWork<ID>, const ID: usize> Send for DelayedWork<T, ID> {}
 
-impl<T: HasDelayedWork> DelayedWork<T> {
+impl<T: HasDelayedWork<ID>, const ID: usize> DelayedWork<T, ID> {
     /// Makes work that isn't scheduled.
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
@@ -66,6 +66,12 @@ impl<T: HasDelayedWork> DelayedWork<T> {
         };
     }
 
+    /// Lets the work run now, or once more if it runs now. Any context.
+    pub(crate) fn expedite(&self) {
+        // SAFETY: The work is initialised and pinned.
+        unsafe { bindings::tcp_dispatch_expedite_delayed_work(self.work.get()) };
+    }
+
     /// # Safety
     ///
     /// For the workqueue to call.
@@ -84,7 +90,7 @@ impl<T: HasDelayedWork> DelayedWork<T> {
 }
 
 #[pinned_drop]
-impl<T: HasDelayedWork> PinnedDrop for DelayedWork<T> {
+impl<T: HasDelayedWork<ID>, const ID: usize> PinnedDrop for DelayedWork<T, ID> {
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: The work is initialised. If it schedules itself meanwhile, that is cancelled, too.
         unsafe { bindings::cancel_delayed_work_sync(self.work.get()) };

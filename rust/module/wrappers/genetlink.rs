@@ -8,12 +8,13 @@
 //! before it comes here.
 
 use super::{
+    cred::Uid,
     net::Net,
     rhashtable::{RhashTable, Table, Walk},
 };
 use crate::bindings::{self, nlattr};
 use core::{ffi::c_void, marker::PhantomData, ptr::NonNull};
-use kernel::{error::to_result, prelude::*, str::CStr};
+use kernel::{alloc::Flags, error::to_result, prelude::*, str::CStr};
 
 /// The registered family; dropping it unregisters it, after all its operations are done.
 ///
@@ -65,11 +66,25 @@ impl<'a> Attribute<'a> {
         self.bytes()
     }
 
+    /// The payload of an attribute of type `string`, without a NUL at its end.
+    pub(crate) fn string(self) -> &'a [u8] {
+        // SAFETY: The length is that of the attribute, whose header it includes; netlink has checked
+        // that it is within the message, which lives for `'a`.
+        let bytes = unsafe {
+            let length = usize::from(self.0.as_ref().nla_len).saturating_sub(NLA_HEADER);
+            core::slice::from_raw_parts(self.0.add(1).cast::<u8>().as_ptr(), length)
+        };
+        bytes.split(|byte| *byte == 0).next().unwrap_or(bytes)
+    }
+
     /// The payload of an attribute of two bytes in network byte order.
     pub(crate) fn be16(self) -> [u8; 2] {
         self.bytes()
     }
 }
+
+/// `NLA_HDRLEN`.
+const NLA_HEADER: usize = core::mem::size_of::<nlattr>();
 
 /// Attributes by their type, with where to complain about them.
 pub(crate) struct Attributes<'a, T> {
@@ -173,38 +188,66 @@ const SOCKET_ADDRESS: usize = bindings::TCP_DISPATCH_A_SOCKET_ADDRESS_MAX as usi
 pub(crate) type RequestAttributes<'a> = Attributes<'a, &'a [*mut nlattr]>;
 
 /// A request.
-pub(crate) struct Request<'a>(&'a mut bindings::genl_info);
+pub(crate) struct Request<'a> {
+    skb: *mut bindings::sk_buff,
+    info: &'a mut bindings::genl_info,
+}
 
 impl<'a> Request<'a> {
     /// # Safety
     ///
-    /// `info` must be what generic netlink gives to an operation.
-    pub(crate) unsafe fn from_raw(info: *mut bindings::genl_info) -> Self {
+    /// The pointers must be what generic netlink gives to an operation.
+    pub(crate) unsafe fn from_raw(
+        skb: *mut bindings::sk_buff,
+        info: *mut bindings::genl_info,
+    ) -> Self {
         // SAFETY: The caller vouches for it.
-        Self(unsafe { &mut *info })
+        let info = unsafe { &mut *info };
+        Self { skb, info }
     }
 
     /// The network namespace of who asks.
     pub(crate) fn net(&self) -> &'a Net {
         // SAFETY: The socket that the request came by holds its namespace.
-        unsafe { Net::from_raw(bindings::tcp_dispatch_genl_info_net(self.0)) }
+        unsafe { Net::from_raw(bindings::tcp_dispatch_genl_info_net(self.info)) }
+    }
+
+    /// Whether who asks may administer the network namespace: `CAP_NET_ADMIN` in the user namespace
+    /// that owns it, now and when the socket was opened.
+    pub(crate) fn is_admin(&self) -> bool {
+        // SAFETY: The request is valid.
+        unsafe { bindings::tcp_dispatch_netlink_is_admin(self.skb) }
+    }
+
+    /// The effective user of who asks, if it is the one who opened the socket, too: whoever was
+    /// talked into writing to another's socket asks for nobody.
+    pub(crate) fn user(&self) -> Option<Uid> {
+        let user = Uid::current();
+        // SAFETY: The request is valid.
+        let opener = unsafe { bindings::tcp_dispatch_netlink_opener_euid(self.skb) };
+        (user == Uid::from_raw(opener)).then_some(user)
+    }
+
+    /// The port of the socket that the request came by. It names the socket in its namespace.
+    pub(crate) fn portid(&self) -> u32 {
+        self.info.snd_portid
     }
 
     /// The attributes, of a set whose highest type in this operation's policy is `max`.
     pub(crate) fn attributes(&self, max: u32) -> RequestAttributes<'a> {
         // SAFETY: Netlink has parsed the request into a table for the types up to `max`.
-        unsafe { attributes(self.0, max) }
+        unsafe { attributes(self.info, max) }
     }
 
     /// Answers with what `fill` puts into the message.
     pub(crate) fn reply(&mut self, fill: impl FnOnce(&mut Message) -> Result) -> Result {
         // SAFETY: No requirements.
-        let skb = unsafe { bindings::tcp_dispatch_genlmsg_new() };
+        let skb = unsafe { bindings::tcp_dispatch_genlmsg_new(false) };
         if skb.is_null() {
             return Err(ENOMEM);
         }
         // SAFETY: The message is new, and the request is valid.
-        let header = unsafe { bindings::tcp_dispatch_genlmsg_iput(skb, self.0) };
+        let header = unsafe { bindings::tcp_dispatch_genlmsg_iput(skb, self.info) };
         let filled = if header.is_null() {
             Err(EMSGSIZE)
         } else {
@@ -217,7 +260,7 @@ impl<'a> Request<'a> {
                 return Err(error);
             }
             bindings::tcp_dispatch_genlmsg_end(skb, header);
-            to_result(bindings::tcp_dispatch_genlmsg_reply(skb, self.0))
+            to_result(bindings::tcp_dispatch_genlmsg_reply(skb, self.info))
         }
     }
 }
@@ -283,6 +326,12 @@ impl Message {
         }
     }
 
+    /// Puts an attribute of type `string`: `value` must end with the only NUL in it.
+    pub(crate) fn put_string(&mut self, attribute: u32, value: &[u8]) -> Result {
+        debug_assert!(value.last() == Some(&0));
+        self.put(attribute, value)
+    }
+
     /// Puts an attribute that holds what `fill` puts.
     pub(crate) fn nest(
         &mut self,
@@ -299,6 +348,39 @@ impl Message {
         // SAFETY: The nest was started in this message.
         unsafe { bindings::tcp_dispatch_nla_nest_end(self.0, start) };
         Ok(())
+    }
+}
+
+/// Tells whoever listens to the family's events in `net`, if anybody does: `fill` puts what there is
+/// to tell into the message. Any context, as `flags` say.
+///
+/// Who can't take it, for lack of memory or room, is told by netlink that events were lost.
+pub(crate) fn notify(
+    net: &Net,
+    command: u32,
+    flags: Flags,
+    fill: impl FnOnce(&mut Message) -> Result,
+) {
+    // SAFETY: `net` is valid.
+    if !unsafe { bindings::tcp_dispatch_genl_has_listeners(net.as_ptr()) } {
+        return;
+    }
+    let atomic = flags == GFP_ATOMIC;
+    // SAFETY: The message is ours until it is sent or freed.
+    unsafe {
+        let skb = bindings::tcp_dispatch_genlmsg_new(atomic);
+        if skb.is_null() {
+            bindings::tcp_dispatch_genl_lost(net.as_ptr());
+            return;
+        }
+        let header = bindings::tcp_dispatch_genlmsg_put(skb, 0, 0, 0, command as u8);
+        if header.is_null() || fill(&mut Message(skb)).is_err() {
+            bindings::tcp_dispatch_nlmsg_free(skb);
+            bindings::tcp_dispatch_genl_lost(net.as_ptr());
+            return;
+        }
+        bindings::tcp_dispatch_genlmsg_end(skb, header);
+        bindings::tcp_dispatch_genl_multicast(net.as_ptr(), skb, atomic);
     }
 }
 
@@ -447,11 +529,11 @@ macro_rules! doit {
         #[doc = concat!("Generic netlink's way to [`", stringify!($operation), "`].")]
         #[no_mangle]
         extern "C" fn $name(
-            _skb: *mut $crate::bindings::sk_buff,
+            skb: *mut $crate::bindings::sk_buff,
             info: *mut $crate::bindings::genl_info,
         ) -> kernel::ffi::c_int {
             // SAFETY: Generic netlink calls this with a request.
-            let request = unsafe { $crate::wrappers::genetlink::Request::from_raw(info) };
+            let request = unsafe { $crate::wrappers::genetlink::Request::from_raw(skb, info) };
             kernel::error::from_result(|| $operation(request).map(|()| 0))
         }
     };

@@ -27,6 +27,25 @@ pub(crate) enum Verdict {
     Pass,
     /// It is gone.
     Consumed,
+    /// TCP has got it, by [`give_to_tcp`].
+    Given(Given),
+}
+
+/// What TCP said of a packet that it was given.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Given(c_int);
+
+/// Gives a packet to TCP now, so that the caller can look at what came of it. Softirq context, in
+/// the read section that IP called the [`Layer`] in, with the packet that it gave.
+pub(crate) fn give_to_tcp(skb: &mut SkBuff) -> Given {
+    // SAFETY: Packets come only while the hook is in its place, so that the entry is there; it stays
+    // valid while it is registered. The packet is ours to give.
+    Given(unsafe {
+        match (*ORIGINAL.load(ordering::Relaxed)).handler {
+            Some(handler) => handler(skb.as_ptr()),
+            None => 0,
+        }
+    })
 }
 
 /// What stands between IP and TCP. Softirq context, in an RCU read section.
@@ -100,6 +119,7 @@ impl<L: Layer> TcpHook<L> {
         match (L::receive(skb, &guard), Self::original().handler) {
             // SAFETY: The packet is still ours to give.
             (Verdict::Pass, Some(handler)) => unsafe { handler(raw) },
+            (Verdict::Given(Given(result)), _) => result,
             _ => 0,
         }
     }

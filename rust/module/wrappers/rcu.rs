@@ -88,6 +88,13 @@ impl<T: Send + Sync + 'static> RcuArc<T> {
         Self(raw)
     }
 
+    /// The object as a reader finds it.
+    #[inline]
+    pub(crate) fn as_found(&self) -> RcuRef<'_, T> {
+        // SAFETY: The box lives as long as this reference does.
+        RcuRef(unsafe { self.0.as_ref() })
+    }
+
     /// Whether both point to the same object.
     pub(crate) fn ptr_eq(&self, other: &Self) -> bool {
         self.0 == other.0
@@ -127,7 +134,7 @@ impl<T: Send + Sync + 'static> Drop for RcuArc<T> {
     }
 }
 
-/// A `T` found under RCU, without a reference of its own.
+/// A `T` found under RCU, or borrowed from an [`RcuArc`], without a reference of its own.
 pub(crate) struct RcuRef<'rcu, T: Send + Sync + 'static>(&'rcu RcuBox<T>);
 
 impl<T: Send + Sync + 'static> Clone for RcuRef<'_, T> {
@@ -234,9 +241,9 @@ pub(crate) unsafe fn held_by_caller() -> ManuallyDrop<Guard> {
     ManuallyDrop::new(unsafe { core::mem::transmute::<(), Guard>(()) })
 }
 
-/// How deep objects own each other: connection, process, service, its list of processes. Each level
-/// is freed by a callback of the one before.
-const DEPTH: usize = 4;
+/// How deep objects own each other: connection, process, its CPUs or its service, the plan, a
+/// process. Each level is freed by a callback of the one before.
+const DEPTH: usize = 5;
 
 /// Dropped last of all, it waits for the callbacks of every [`RcuArc`] of the module.
 pub(crate) struct Barrier;

@@ -324,7 +324,12 @@ impl<'a> Segment<'a> {
 /// Nobody else refers to the headers of the segment.
 pub(crate) struct WritableSegment<'a>(Segment<'a>);
 
-impl WritableSegment<'_> {
+impl<'a> WritableSegment<'a> {
+    /// The packet.
+    pub(crate) fn into_skb(self) -> &'a mut SkBuff {
+        self.0.skb
+    }
+
     #[inline]
     fn rewrite(
         &mut self,

@@ -4,63 +4,146 @@
 //!
 //! C header: [`include/net/inet_hashtables.h`](srctree/include/net/inet_hashtables.h)
 
-use super::net::Net;
+use super::{cred::Uid, net::Net};
 use crate::{
     bindings,
-    tcp_dispatch_core::{SocketAddress, Tuple},
+    tcp_dispatch_core::{
+        packet::{self, Ipv4Header, TcpHeader},
+        ChecksumState, SocketAddress, Tuple,
+    },
 };
+use core::ptr::{self, NonNull};
 use kernel::sync::rcu::Guard;
 
-/// The state of the socket that holds the connection `tuple` (client to process), if there is one:
-/// a number of `enum tcp_state` in `include/net/tcp_states.h`, TIME_WAIT and NEW_SYN_RECV included.
+/// `TCP_TIME_WAIT` of [`include/net/tcp_states.h`](srctree/include/net/tcp_states.h).
+pub(crate) const TCP_TIME_WAIT: u32 = 6;
+
+/// A socket, request socket or TIME_WAIT socket that holds a connection.
 ///
-/// `iif` is the index of the device that the connection's packets come by, for sockets that are
-/// bound to it. Any context.
-pub(crate) fn socket_state(net: &Net, tuple: &Tuple, iif: i32) -> Option<u32> {
-    let (client, process): (SocketAddress, SocketAddress) = (tuple.source(), tuple.destination());
-    // SAFETY: `net` is valid; the lookup takes RCU itself and returns a reference or null.
-    let sk = unsafe {
-        bindings::__inet_lookup_established(
-            net.as_ptr(),
-            u32::from_ne_bytes(client.ip),
-            u16::from_ne_bytes(client.port),
-            u32::from_ne_bytes(process.ip),
-            process.port(),
-            iif,
-            0,
-        )
-    };
-    if sk.is_null() {
-        return None;
+/// # Invariants
+///
+/// Holds one reference.
+pub(crate) struct Sock(NonNull<bindings::sock>);
+
+// SAFETY: Sockets are counted and lock themselves.
+unsafe impl Send for Sock {}
+
+impl Sock {
+    /// The socket of the connection `tuple` (client to process), if there is one. `iif` is the index
+    /// of the device that the connection's packets come by, for sockets that are bound to it. Any
+    /// context.
+    pub(crate) fn find(net: &Net, tuple: &Tuple, iif: i32) -> Option<Self> {
+        let (client, process): (SocketAddress, SocketAddress) =
+            (tuple.source(), tuple.destination());
+        // SAFETY: `net` is valid; the lookup takes RCU itself and returns a reference or null.
+        let sk = unsafe {
+            bindings::__inet_lookup_established(
+                net.as_ptr(),
+                u32::from_ne_bytes(client.ip),
+                u16::from_ne_bytes(client.port),
+                u32::from_ne_bytes(process.ip),
+                process.port(),
+                iif,
+                0,
+            )
+        };
+        // INVARIANT: The lookup's reference is ours.
+        NonNull::new(sk).map(Self)
     }
-    // SAFETY: `sk` is a socket, request socket or TIME_WAIT socket; all three have a state, and the
-    // reference that the lookup took is dropped here, once.
-    unsafe {
-        let state = bindings::tcp_dispatch_sk_state(sk);
-        bindings::sock_gen_put(sk);
-        Some(state as u32)
+
+    /// Its state: a number of `enum tcp_state` in `include/net/tcp_states.h`, TIME_WAIT and
+    /// NEW_SYN_RECV included. FIN_WAIT2 is that, also where TIME_WAIT's small socket stands for it.
+    pub(crate) fn state(&self) -> u32 {
+        // SAFETY: All three kinds of socket have a state, and the reference is held.
+        unsafe { bindings::tcp_dispatch_sk_state(self.0.as_ptr()) as u32 }
+    }
+
+    /// Ends the connection: the client gets a reset, and who uses the socket `ECONNRESET`. Process
+    /// context.
+    pub(crate) fn abort(self) {
+        // SAFETY: The reference is held. A socket that somebody closes meanwhile is left alone.
+        unsafe { bindings::tcp_abort(self.0.as_ptr(), bindings::ECONNRESET as i32) };
     }
 }
 
-/// Whether somebody listens for connections of `tuple` (client to process), which come by the
-/// device of index `iif`. In an RCU read section.
-pub(crate) fn is_listening(net: &Net, tuple: &Tuple, iif: i32, _guard: &Guard) -> bool {
-    let (client, process) = (tuple.source(), tuple.destination());
-    // SAFETY: `net` is valid. Without a packet, a group of listeners is chosen from by the hash
-    // alone, which is enough to know that there is one. Listeners are found under RCU and not
-    // counted, and this one is not used any further.
-    let sk = unsafe {
-        bindings::__inet_lookup_listener(
-            net.as_ptr(),
-            core::ptr::null_mut(),
-            0,
-            u32::from_ne_bytes(client.ip),
-            u16::from_ne_bytes(client.port),
-            u32::from_ne_bytes(process.ip),
-            process.port(),
-            iif,
-            0,
-        )
-    };
-    !sk.is_null()
+impl Drop for Sock {
+    fn drop(&mut self) {
+        // SAFETY: The reference is ours.
+        unsafe { bindings::sock_gen_put(self.0.as_ptr()) };
+    }
+}
+
+/// The state of the socket that holds the connection `tuple`, see [`Sock::find`] and
+/// [`Sock::state`].
+pub(crate) fn socket_state(net: &Net, tuple: &Tuple, iif: i32) -> Option<u32> {
+    Sock::find(net, tuple, iif).map(|sock| sock.state())
+}
+
+/// What a listening socket shows.
+#[derive(Clone, Copy)]
+pub(crate) struct Listener {
+    /// How many connections wait to be accepted.
+    pub(crate) accept_queue: u32,
+    /// How many may wait.
+    pub(crate) accept_queue_max: u32,
+    /// Who made the socket.
+    pub(crate) user: Uid,
+}
+
+impl Listener {
+    /// The listener for connections of `tuple` (client to process), which come by the device of
+    /// index `iif`. In an RCU read section.
+    ///
+    /// If several share the address by `SO_REUSEPORT`, it is the one that the hash of the tuple
+    /// chooses, unless a program of theirs chooses another.
+    pub(crate) fn find(net: &Net, tuple: &Tuple, iif: i32, _guard: &Guard) -> Option<Self> {
+        let (client, process) = (tuple.source(), tuple.destination());
+        // SAFETY: `net` is valid. Without a packet, a group of listeners is chosen from by the hash
+        // alone. Listeners are found under RCU and not counted.
+        let sk = unsafe {
+            bindings::__inet_lookup_listener(
+                net.as_ptr(),
+                ptr::null_mut(),
+                0,
+                u32::from_ne_bytes(client.ip),
+                u16::from_ne_bytes(client.port),
+                u32::from_ne_bytes(process.ip),
+                process.port(),
+                iif,
+                0,
+            )
+        };
+        // SAFETY: The listener isn't freed in this read section.
+        NonNull::new(sk).map(|sk| unsafe {
+            let sk = sk.as_ref();
+            Self {
+                accept_queue: ptr::addr_of!(sk.sk_ack_backlog).read_volatile(),
+                accept_queue_max: ptr::addr_of!(sk.sk_max_ack_backlog).read_volatile(),
+                user: Uid::from_raw(ptr::addr_of!(sk.sk_uid).read_volatile()),
+            }
+        })
+    }
+
+    /// Whether TCP would drop a new connection for want of room, `sk_acceptq_is_full()`.
+    pub(crate) fn is_full(&self) -> bool {
+        self.accept_queue > self.accept_queue_max
+    }
+}
+
+/// For how many seconds a SYN cookie is good: `TCP_SYNCOOKIE_VALID` of `include/net/tcp.h`, and one
+/// for the seconds' rounding.
+pub(crate) const SYN_COOKIE_VALID: i64 = 2 * 60 + 1;
+
+/// Whether the acknowledgement with these headers answers a SYN cookie that a listener at `process`
+/// sent. Any context.
+pub(crate) fn answers_syn_cookie(ip: &Ipv4Header, tcp: &TcpHeader, process: SocketAddress) -> bool {
+    #[repr(align(4))]
+    struct Aligned<T>(T);
+
+    let (mut ip, mut tcp) = (Aligned(*ip), Aligned(*tcp));
+    packet::rewrite_destination(&mut ip.0, &mut tcp.0, process, ChecksumState::Filled);
+    // SAFETY: Both are whole and aligned; the function reads the fixed parts of headers.
+    unsafe {
+        bindings::__cookie_v4_check(ptr::from_ref(&ip).cast(), ptr::from_ref(&tcp).cast()) != 0
+    }
 }

@@ -183,10 +183,3 @@ fn eligible(candidates: &impl Candidates) -> impl Iterator<Item = (usize, u16)> 
         .map(|index| (index, candidates.weight(index)))
         .filter(|&(_, weight)| weight > 0)
 }
-
-/// Round robin: the index of the process that the `n`th new connection gets,
-/// `None` if there is none.
-#[inline]
-pub const fn round_robin(n: u32, processes: usize) -> Option<usize> {
-    (n as usize).checked_rem(processes)
-}

@@ -10,6 +10,89 @@
 #define TCP_DISPATCH_FAMILY_NAME	"tcp_dispatch"
 #define TCP_DISPATCH_FAMILY_VERSION	1
 
+#define TCP_DISPATCH_AFFINITY_TIMEOUT_MAX	31536000
+#define TCP_DISPATCH_CPUS_LEN			4096
+#define TCP_DISPATCH_WEIGHT_MAX			65535
+
+/**
+ * enum tcp_dispatch_scheduler - How a service chooses the process that a new
+ *   connection is assigned to.
+ * @TCP_DISPATCH_SCHEDULER_RR: Round robin.
+ * @TCP_DISPATCH_SCHEDULER_WRR: Round robin by weight.
+ * @TCP_DISPATCH_SCHEDULER_LC: The process with the fewest connections.
+ * @TCP_DISPATCH_SCHEDULER_WLC: The process with the fewest connections for its
+ *   weight.
+ * @TCP_DISPATCH_SCHEDULER_MH: Maglev hashing of the client's IP address, by
+ *   weight. If one of n processes leaves, its own clients move and nobody
+ *   else.
+ * @TCP_DISPATCH_SCHEDULER_SH: Hashing of the client's IP address, by weight.
+ * @TCP_DISPATCH_SCHEDULER_SAQ: The process with the shortest accept queue,
+ *   among these the one with the fewest connections.
+ * @TCP_DISPATCH_SCHEDULER_CPU: Round robin among the processes whose CPUs
+ *   include the one that received the packet, among all if there is none.
+ */
+enum tcp_dispatch_scheduler {
+	TCP_DISPATCH_SCHEDULER_RR,
+	TCP_DISPATCH_SCHEDULER_WRR,
+	TCP_DISPATCH_SCHEDULER_LC,
+	TCP_DISPATCH_SCHEDULER_WLC,
+	TCP_DISPATCH_SCHEDULER_MH,
+	TCP_DISPATCH_SCHEDULER_SH,
+	TCP_DISPATCH_SCHEDULER_SAQ,
+	TCP_DISPATCH_SCHEDULER_CPU,
+};
+
+/**
+ * enum tcp_dispatch_refusal - What a client sees whose connection no process
+ *   can take.
+ * @TCP_DISPATCH_REFUSAL_TCP: What TCP does in its place: a reset if nobody
+ *   listens, nothing if all accept queues are full, so that the client tries
+ *   again.
+ * @TCP_DISPATCH_REFUSAL_RESET: A reset.
+ * @TCP_DISPATCH_REFUSAL_RETRY: Nothing, so that the client tries again.
+ */
+enum tcp_dispatch_refusal {
+	TCP_DISPATCH_REFUSAL_TCP,
+	TCP_DISPATCH_REFUSAL_RESET,
+	TCP_DISPATCH_REFUSAL_RETRY,
+};
+
+/**
+ * enum tcp_dispatch_process_state - Whether a process gets new connections.
+ * @TCP_DISPATCH_PROCESS_STATE_ACTIVE: It does.
+ * @TCP_DISPATCH_PROCESS_STATE_DRAINING: It doesn't, and keeps those that it
+ *   has. When the last has ended, it is down.
+ * @TCP_DISPATCH_PROCESS_STATE_DOWN: It doesn't, and has none.
+ */
+enum tcp_dispatch_process_state {
+	TCP_DISPATCH_PROCESS_STATE_ACTIVE,
+	TCP_DISPATCH_PROCESS_STATE_DRAINING,
+	TCP_DISPATCH_PROCESS_STATE_DOWN,
+};
+
+/**
+ * enum tcp_dispatch_owner - Whom a registration belongs to, and ends with.
+ * @TCP_DISPATCH_OWNER_NONE: Nobody. It stays until it is deleted.
+ * @TCP_DISPATCH_OWNER_SOCKET: The netlink socket that made it.
+ * @TCP_DISPATCH_OWNER_PID: A process of the kernel's.
+ */
+enum tcp_dispatch_owner {
+	TCP_DISPATCH_OWNER_NONE,
+	TCP_DISPATCH_OWNER_SOCKET,
+	TCP_DISPATCH_OWNER_PID,
+};
+
+/**
+ * enum tcp_dispatch_refused - Why a new connection was refused.
+ * @TCP_DISPATCH_REFUSED_NO_PROCESS: No process of the service can take it.
+ * @TCP_DISPATCH_REFUSED_CONNECTION_LIMIT: The namespace's connection table is
+ *   full.
+ */
+enum tcp_dispatch_refused {
+	TCP_DISPATCH_REFUSED_NO_PROCESS,
+	TCP_DISPATCH_REFUSED_CONNECTION_LIMIT,
+};
+
 /**
  * enum tcp_dispatch_tcp_state - State of a socket, as in
  *   include/net/tcp_states.h.
@@ -70,6 +153,14 @@ enum {
 	TCP_DISPATCH_A_SERVICE_CONNECTIONS,
 	TCP_DISPATCH_A_SERVICE_STATS,
 	TCP_DISPATCH_A_SERVICE_DROPS,
+	TCP_DISPATCH_A_SERVICE_SCHEDULER,
+	TCP_DISPATCH_A_SERVICE_REFUSAL,
+	TCP_DISPATCH_A_SERVICE_AFFINITY_TIMEOUT,
+	TCP_DISPATCH_A_SERVICE_AFFINITY_PREFIX_LEN,
+	TCP_DISPATCH_A_SERVICE_REGISTRANT_UID,
+	TCP_DISPATCH_A_SERVICE_REGISTRANT_GID,
+	TCP_DISPATCH_A_SERVICE_REGISTRANT_PREFIX,
+	TCP_DISPATCH_A_SERVICE_REGISTRANT_PREFIX_LEN,
 
 	__TCP_DISPATCH_A_SERVICE_MAX,
 	TCP_DISPATCH_A_SERVICE_MAX = (__TCP_DISPATCH_A_SERVICE_MAX - 1)
@@ -81,6 +172,16 @@ enum {
 	TCP_DISPATCH_A_PROCESS_CONNECTIONS,
 	TCP_DISPATCH_A_PROCESS_STATS,
 	TCP_DISPATCH_A_PROCESS_DROPS,
+	TCP_DISPATCH_A_PROCESS_WEIGHT,
+	TCP_DISPATCH_A_PROCESS_STATE,
+	TCP_DISPATCH_A_PROCESS_DRAIN_TIMEOUT,
+	TCP_DISPATCH_A_PROCESS_CPUS,
+	TCP_DISPATCH_A_PROCESS_OWNER,
+	TCP_DISPATCH_A_PROCESS_PID,
+	TCP_DISPATCH_A_PROCESS_PIDFD,
+	TCP_DISPATCH_A_PROCESS_UID,
+	TCP_DISPATCH_A_PROCESS_ACCEPT_QUEUE,
+	TCP_DISPATCH_A_PROCESS_ACCEPT_QUEUE_MAX,
 
 	__TCP_DISPATCH_A_PROCESS_MAX,
 	TCP_DISPATCH_A_PROCESS_MAX = (__TCP_DISPATCH_A_PROCESS_MAX - 1)
@@ -92,9 +193,21 @@ enum {
 	TCP_DISPATCH_A_CONNECTION_PROCESS_ADDRESS,
 	TCP_DISPATCH_A_CONNECTION_STATE,
 	TCP_DISPATCH_A_CONNECTION_AGE,
+	TCP_DISPATCH_A_CONNECTION_CLIENT_PREFIX,
+	TCP_DISPATCH_A_CONNECTION_CLIENT_PREFIX_LEN,
 
 	__TCP_DISPATCH_A_CONNECTION_MAX,
 	TCP_DISPATCH_A_CONNECTION_MAX = (__TCP_DISPATCH_A_CONNECTION_MAX - 1)
+};
+
+enum {
+	TCP_DISPATCH_A_REFUSED_SERVICE_ADDRESS = 1,
+	TCP_DISPATCH_A_REFUSED_CLIENT_ADDRESS,
+	TCP_DISPATCH_A_REFUSED_REASON,
+	TCP_DISPATCH_A_REFUSED_COUNT,
+
+	__TCP_DISPATCH_A_REFUSED_MAX,
+	TCP_DISPATCH_A_REFUSED_MAX = (__TCP_DISPATCH_A_REFUSED_MAX - 1)
 };
 
 enum {
@@ -121,9 +234,21 @@ enum {
 	TCP_DISPATCH_CMD_CONNECTION_GET,
 	TCP_DISPATCH_CMD_NET_GET,
 	TCP_DISPATCH_CMD_NET_SET,
+	TCP_DISPATCH_CMD_SERVICE_SET,
+	TCP_DISPATCH_CMD_PROCESS_SET,
+	TCP_DISPATCH_CMD_SERVICE_ADD_NTF,
+	TCP_DISPATCH_CMD_SERVICE_SET_NTF,
+	TCP_DISPATCH_CMD_SERVICE_DEL_NTF,
+	TCP_DISPATCH_CMD_PROCESS_ADD_NTF,
+	TCP_DISPATCH_CMD_PROCESS_SET_NTF,
+	TCP_DISPATCH_CMD_PROCESS_DEL_NTF,
+	TCP_DISPATCH_CMD_PROCESS_DRAINED_NTF,
+	TCP_DISPATCH_CMD_REFUSED_NTF,
 
 	__TCP_DISPATCH_CMD_MAX,
 	TCP_DISPATCH_CMD_MAX = (__TCP_DISPATCH_CMD_MAX - 1)
 };
+
+#define TCP_DISPATCH_MCGRP_EVENTS	"events"
 
 #endif /* _UAPI_LINUX_TCP_DISPATCH_H */

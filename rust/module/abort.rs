@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Ending connections at once, at both ends.
+
+use crate::{
+    dispatch_net::DispatchNet,
+    process::Process,
+    wrappers::{
+        delayed_work::cond_resched,
+        rcu::RcuArc,
+        rhashtable::Walk,
+        sock::{Sock, TCP_TIME_WAIT},
+    },
+};
+use kernel::prelude::*;
+
+/// How many connections are ended between two parts of the walk.
+const BATCH: usize = 64;
+
+/// Resets the connections of a process that are open: client and daemon see a reset. Their entries
+/// end like others, since what was sent last may still be on its way through the layer. Process
+/// context.
+///
+/// # Errors
+///
+/// `ENOMEM`: some may be left.
+pub(crate) fn connections_of(net: &DispatchNet, process: &RcuArc<Process>) -> Result {
+    let mut walk = Walk::enter(net.connections.walkable())?;
+    let mut found = KVec::with_capacity(BATCH, GFP_KERNEL)?;
+    let mut more = true;
+    while more {
+        let mut section = walk.section();
+        for _ in 0..BATCH {
+            let Some(connection) = section.next() else {
+                more = false;
+                break;
+            };
+            if !connection.process.ptr_eq(process) {
+                continue;
+            }
+            let socket = Sock::find(net.net(), connection.to_process(), connection.iif);
+            if let Some(socket) = socket.filter(|socket| socket.state() != TCP_TIME_WAIT) {
+                // There is room: each round finds at most as many as it looks at.
+                found.push(socket, GFP_ATOMIC)?;
+            }
+        }
+        drop(section);
+        for socket in found.drain_all() {
+            socket.abort();
+        }
+        cond_resched();
+    }
+    Ok(())
+}
