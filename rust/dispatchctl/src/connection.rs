@@ -5,8 +5,9 @@
 use crate::cli::ConnectionCommand;
 use crate::failure::{Context, Failure};
 use crate::output::{json, table, warn_interrupted, Column};
+use crate::process::lists_others;
 use nix::errno::Errno;
-use tcp_dispatch_netlink::{Client, Connection, ConnectionFilter};
+use tcp_dispatch_netlink::{Client, Connection};
 
 /// Runs the command and returns what there is to show.
 pub fn run(command: ConnectionCommand) -> Result<String, Failure> {
@@ -20,11 +21,7 @@ pub fn run(command: ConnectionCommand) -> Result<String, Failure> {
                 .and_then(|mut layer| layer.connection_add(client, service, process))
                 .doing_or(
                     || format!("assign connection {client} of service {service} to {process}"),
-                    |errno| {
-                        (errno == Errno::ENOENT).then(|| {
-                            format!("`dispatchctl process list {service}` shows its processes")
-                        })
-                    },
+                    |refusal| lists_others(refusal, service),
                 )?;
             Ok(String::new())
         }
@@ -33,8 +30,8 @@ pub fn run(command: ConnectionCommand) -> Result<String, Failure> {
                 .and_then(|mut layer| layer.connection_del(client, service))
                 .doing_or(
                     || format!("delete connection {client} of service {service}"),
-                    |errno| {
-                        (errno == Errno::ENOENT).then(|| {
+                    |refusal| {
+                        (refusal.errno == Errno::ENOENT).then(|| {
                             "`dispatchctl connection list` shows those there are".to_owned()
                         })
                     },
@@ -42,16 +39,11 @@ pub fn run(command: ConnectionCommand) -> Result<String, Failure> {
             Ok(String::new())
         }
         ConnectionCommand::List {
-            service,
-            process,
+            filter,
             json: as_json,
         } => {
-            let filter = ConnectionFilter {
-                service_address: service,
-                process_address: process,
-            };
             let connections = Client::connect()
-                .and_then(|mut layer| layer.connection_list(filter))
+                .and_then(|mut layer| layer.connection_list(filter.filter()))
                 .doing(|| "list the connections".to_owned())?;
             warn_interrupted(connections.interrupted, "the connections");
             Ok(if as_json {

@@ -2,7 +2,15 @@
 
 //! Failures, told to a person: what failed, on which object, what to do.
 
+use nix::errno::Errno;
 use std::fmt;
+use std::process::ExitCode;
+use tcp_dispatch_netlink::Error;
+
+/// Exit status of a command that failed.
+const FAILED: u8 = 1;
+/// Exit status of a command line that makes no sense.
+pub const USAGE: u8 = 2;
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -10,6 +18,7 @@ pub struct Failure {
     doing: String,
     cause: String,
     next: Option<String>,
+    status: u8,
 }
 
 impl Failure {
@@ -19,7 +28,19 @@ impl Failure {
             doing: doing.into(),
             cause: cause.to_string(),
             next: None,
+            status: FAILED,
         }
+    }
+
+    /// Ends dispatchctl with this exit status.
+    pub fn status(mut self, status: u8) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// The exit status.
+    pub fn code(&self) -> ExitCode {
+        ExitCode::from(self.status)
     }
 
     /// Adds what to do about it.
@@ -39,20 +60,36 @@ impl fmt::Display for Failure {
     }
 }
 
+/// What the kernel refused, as far as it matters for what to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Refusal<'error> {
+    /// Its error number.
+    pub errno: Errno,
+    /// The attribute that it speaks of, named as in the specification.
+    pub attribute: Option<&'error str>,
+}
+
+impl Refusal<'_> {
+    /// Whether the service isn't there.
+    pub fn lacks_service(&self) -> bool {
+        self.errno == Errno::ENOENT && self.attribute == Some("service-address")
+    }
+}
+
 /// Says what was being done when the kernel refused.
 pub trait Context<T> {
     /// `doing` completes the sentence "cannot …".
     fn doing(self, doing: impl FnOnce() -> String) -> Result<T, Failure>;
 
-    /// As [`Context::doing`], with what to do about some error numbers.
+    /// As [`Context::doing`], with what to do about some of the kernel's refusals.
     fn doing_or(
         self,
         doing: impl FnOnce() -> String,
-        next: impl FnOnce(nix::errno::Errno) -> Option<String>,
+        next: impl FnOnce(&Refusal<'_>) -> Option<String>,
     ) -> Result<T, Failure>;
 }
 
-impl<T> Context<T> for Result<T, tcp_dispatch_netlink::Error> {
+impl<T> Context<T> for Result<T, Error> {
     fn doing(self, doing: impl FnOnce() -> String) -> Result<T, Failure> {
         self.doing_or(doing, |_| None)
     }
@@ -60,16 +97,19 @@ impl<T> Context<T> for Result<T, tcp_dispatch_netlink::Error> {
     fn doing_or(
         self,
         doing: impl FnOnce() -> String,
-        next: impl FnOnce(nix::errno::Errno) -> Option<String>,
+        next: impl FnOnce(&Refusal<'_>) -> Option<String>,
     ) -> Result<T, Failure> {
-        use nix::errno::Errno;
         self.map_err(|error| {
             let failure = Failure::new(doing(), &error);
-            let Some(errno) = error.errno().map(Errno::from_raw) else {
+            let Error::Kernel(error) = &error else {
                 return failure;
             };
-            let next = next(errno).or_else(|| {
-                matches!(errno, Errno::EPERM | Errno::EACCES).then(|| {
+            let refusal = Refusal {
+                errno: Errno::from_raw(error.errno),
+                attribute: error.attribute.as_deref(),
+            };
+            let next = next(&refusal).or_else(|| {
+                matches!(refusal.errno, Errno::EPERM | Errno::EACCES).then(|| {
                     "run it as root, or with CAP_NET_ADMIN over the network namespace".to_owned()
                 })
             });
@@ -84,8 +124,7 @@ impl<T> Context<T> for Result<T, tcp_dispatch_netlink::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nix::errno::Errno;
-    use tcp_dispatch_netlink::{Error, KernelError};
+    use tcp_dispatch_netlink::KernelError;
 
     fn refused(errno: Errno) -> Result<(), Error> {
         Err(Error::Kernel(KernelError::new(errno as i32)))
@@ -96,7 +135,9 @@ mod tests {
         let failure = refused(Errno::ENOENT)
             .doing_or(
                 || "add process 10.77.0.1:80".to_owned(),
-                |errno| (errno == Errno::ENOENT).then(|| "add the service first".to_owned()),
+                |refusal| {
+                    (refusal.errno == Errno::ENOENT).then(|| "add the service first".to_owned())
+                },
             )
             .unwrap_err();
         assert_eq!(

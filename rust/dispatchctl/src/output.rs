@@ -37,6 +37,11 @@ pub fn table(columns: &[Column], rows: impl IntoIterator<Item = Vec<String>>) ->
         .collect()
 }
 
+/// One thing that there is to know: its name and its value, on a line.
+pub fn field(name: &str, value: &str) -> String {
+    format!("{name:<19}{value}\n")
+}
+
 /// JSON for programs.
 pub fn json(value: &impl Serialize) -> String {
     let mut text =

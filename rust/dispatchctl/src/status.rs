@@ -3,7 +3,7 @@
 //! `dispatchctl status`.
 
 use crate::failure::{Context, Failure};
-use crate::output::{json, table, warn_interrupted, Column};
+use crate::output::{field, json, table, warn_interrupted, Column};
 use crate::plumbing::{Found, DEVICES};
 use crate::rtnetlink::Rtnetlink;
 use crate::service;
@@ -81,7 +81,7 @@ fn look() -> Result<Status, Failure> {
 fn show(status: &Status) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
-        text.push_str(&format!("{name:<19}{value}\n"));
+        text.push_str(&field(name, value));
     };
     let Some(net) = &status.net else {
         line("Module", "not loaded: `modprobe tcp_dispatch` loads it");
@@ -134,7 +134,7 @@ fn show_drops(net: &Net, services: &[Service]) -> String {
     };
     let of_services = services
         .iter()
-        .map(|service| row(service.service_address.to_string(), &service.drops));
+        .map(|service| row(service.service_address.to_string(), &service.traffic.drops));
     table(
         &[
             Column::Text("Dropped"),
@@ -152,7 +152,6 @@ fn show_drops(net: &Net, services: &[Service]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tcp_dispatch_netlink::Stats;
 
     fn status(faults: Vec<String>) -> Status {
         Status {
@@ -168,13 +167,7 @@ mod tests {
                     ..Drops::default()
                 },
             }),
-            services: vec![Service {
-                service_address: "192.0.2.1:80".parse().unwrap(),
-                processes: 2,
-                connections: 250,
-                stats: Stats::default(),
-                drops: Drops::default(),
-            }],
+            services: vec![Service::new("192.0.2.1:80".parse().unwrap())],
             plumbing: Plumbing {
                 whole: faults.is_empty(),
                 table: Some(77),

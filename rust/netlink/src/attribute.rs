@@ -16,6 +16,18 @@ pub(crate) fn bytes(kind: u16, value: &[u8]) -> Attribute {
     DefaultNla::new(kind, value.to_vec())
 }
 
+/// An attribute of type `u32`.
+pub(crate) fn u32_value(kind: u16, value: u32) -> Attribute {
+    bytes(kind, &value.to_ne_bytes())
+}
+
+/// An attribute of type `string`. The kernel wants the zero byte at its end.
+pub(crate) fn string_value(kind: u16, value: &str) -> Attribute {
+    let mut value = value.as_bytes().to_vec();
+    value.push(0);
+    bytes(kind, &value)
+}
+
 /// A nest. The kernel's strict validation wants the flag.
 pub(crate) fn nest(kind: u16, attributes: &[Attribute]) -> Attribute {
     DefaultNla::new(kind | NLA_F_NESTED, emit(attributes))
@@ -60,6 +72,12 @@ pub(crate) fn uint(attribute: &Received<'_>) -> Result<u64, DecodeError> {
         4 => u32(attribute).map(u64::from),
         _ => array(attribute).map(u64::from_ne_bytes),
     }
+}
+
+/// A value of type `string`, to its zero byte.
+pub(crate) fn string(attribute: &Received<'_>) -> String {
+    let text = attribute.value().split(|byte| *byte == 0).next();
+    String::from_utf8_lossy(text.unwrap_or_default()).into_owned()
 }
 
 /// The value of an attribute that a reply must have.

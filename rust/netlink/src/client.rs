@@ -4,19 +4,17 @@
 
 use crate::attribute::Attribute;
 use crate::dump::without_repeats;
+use crate::family::Family;
 use crate::message::{Decode, Reply, Request};
 use crate::socket::{Attempt, Failure, Socket};
-use crate::spec::{connection, process, service, AttributeSet, Command, FAMILY_NAME};
+use crate::spec::{connection, process, service, AttributeSet, Command};
 use crate::{
     address, Address, Connection, ConnectionFilter, Dump, Error, KernelError, Net, NetSettings,
-    Process, Service,
+    OwnedBy, Process, ProcessSettings, Service, ServiceSettings,
 };
 use netlink_packet_core::NLM_F_ACK;
-use netlink_packet_generic::constants::CTRL_ATTR_FAMILY_ID;
-use netlink_packet_generic::ctrl::{nlas::GenlCtrlAttrs, GenlCtrl, GenlCtrlCmd};
 use netlink_packet_generic::GenlMessage;
 use netlink_sys::protocols::NETLINK_GENERIC;
-use nix::errno::Errno;
 
 /// A connection to the module, in the network namespace of the thread that
 /// made it.
@@ -29,29 +27,28 @@ impl Client {
     /// Finds the module's family. [`Error::NotLoaded`] if it isn't there.
     pub fn connect() -> Result<Self, Error> {
         let mut socket = Socket::open(NETLINK_GENERIC)?;
-        let request = GenlMessage::from_payload(GenlCtrl {
-            cmd: GenlCtrlCmd::GetFamily,
-            nlas: vec![GenlCtrlAttrs::FamilyName(FAMILY_NAME.to_owned())],
-        });
-        let replies: Vec<GenlMessage<Reply>> =
-            socket
-                .request(request, 0)
-                .map_err(|error| match error.errno() {
-                    Some(errno) if errno == Errno::ENOENT as i32 => Error::NotLoaded,
-                    _ => error,
-                })?;
-        let family = replies
-            .iter()
-            .find_map(|reply| reply.payload.find(CTRL_ATTR_FAMILY_ID))
-            .and_then(|value| <[u8; 2]>::try_from(value).ok())
-            .map(u16::from_ne_bytes)
-            .ok_or(Error::NoReply)?;
+        let family = Family::resolve(&mut socket)?.id;
         Ok(Self { socket, family })
     }
 
     /// Adds a service.
-    pub fn service_add(&mut self, service: Address) -> Result<(), Error> {
-        self.change(Command::ServiceAdd, names_service(service))
+    pub fn service_add(
+        &mut self,
+        service: Address,
+        settings: &ServiceSettings,
+    ) -> Result<(), Error> {
+        let attributes = [names_service(service), settings.encode()].concat();
+        self.change(Command::ServiceAdd, attributes)
+    }
+
+    /// Changes how a service works.
+    pub fn service_set(
+        &mut self,
+        service: Address,
+        settings: &ServiceSettings,
+    ) -> Result<(), Error> {
+        let attributes = [names_service(service), settings.encode()].concat();
+        self.change(Command::ServiceSet, attributes)
     }
 
     /// Deletes a service and its registrations; its connections go on.
@@ -70,8 +67,27 @@ impl Client {
     }
 
     /// Registers a process for a service.
-    pub fn process_add(&mut self, service: Address, process: Address) -> Result<(), Error> {
-        self.change(Command::ProcessAdd, names_process(service, process))
+    pub fn process_add(
+        &mut self,
+        service: Address,
+        process: Address,
+        owner: OwnedBy<'_>,
+        settings: &ProcessSettings,
+    ) -> Result<(), Error> {
+        let named = names_process(service, process);
+        let attributes = [named, owner.encode(), settings.encode()].concat();
+        self.change(Command::ProcessAdd, attributes)
+    }
+
+    /// Changes a registration.
+    pub fn process_set(
+        &mut self,
+        service: Address,
+        process: Address,
+        settings: &ProcessSettings,
+    ) -> Result<(), Error> {
+        let attributes = [names_process(service, process), settings.encode()].concat();
+        self.change(Command::ProcessSet, attributes)
     }
 
     /// Deletes a registration; the process's connections go on.
@@ -121,16 +137,7 @@ impl Client {
 
     /// Gets the connections that a filter lets through.
     pub fn connection_list(&mut self, filter: ConnectionFilter) -> Result<Dump<Connection>, Error> {
-        let service = filter
-            .service_address
-            .map(|service| address::encode(connection::SERVICE_ADDRESS, service));
-        let process = filter
-            .process_address
-            .map(|process| address::encode(connection::PROCESS_ADDRESS, process));
-        self.dump(
-            Command::ConnectionGet,
-            service.into_iter().chain(process).collect(),
-        )
+        self.dump(Command::ConnectionGet, filter.encode())
     }
 
     /// Gets what holds for the whole network namespace.

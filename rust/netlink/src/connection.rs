@@ -2,10 +2,10 @@
 
 //! Connections.
 
-use crate::attribute::{all, required, u32, uint};
+use crate::attribute::{all, bytes, required, u32, u32_value, uint, Attribute};
 use crate::message::Decode;
 use crate::spec::connection;
-use crate::{address, Address, TcpState};
+use crate::{address, Address, Prefix, TcpState};
 use netlink_packet_core::DecodeError;
 use serde::Serialize;
 
@@ -32,6 +32,30 @@ pub struct ConnectionFilter {
     pub service_address: Option<Address>,
     /// Only those of this process address.
     pub process_address: Option<Address>,
+    /// Only those whose client's address is of this range.
+    pub client_prefix: Option<Prefix>,
+    /// Only those in this state.
+    pub state: Option<TcpState>,
+}
+
+impl ConnectionFilter {
+    /// The request's attributes.
+    pub(crate) fn encode(&self) -> Vec<Attribute> {
+        let service = self.service_address;
+        let process = self.process_address;
+        let clients = self.client_prefix;
+        [
+            service.map(|service| address::encode(connection::SERVICE_ADDRESS, service)),
+            process.map(|process| address::encode(connection::PROCESS_ADDRESS, process)),
+            self.state
+                .map(|state| u32_value(connection::STATE, state.into())),
+            clients.map(|range| bytes(connection::CLIENT_PREFIX, &range.address().octets())),
+            clients.map(|range| bytes(connection::CLIENT_PREFIX_LEN, &[range.len()])),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
 }
 
 impl Decode for Connection {
@@ -71,5 +95,35 @@ impl Decode for Connection {
 
     fn key(&self) -> Self::Key {
         (self.client_address, self.service_address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attribute::emit;
+
+    #[test]
+    fn a_filter_sends_what_it_narrows_by_and_nothing_else() {
+        assert!(ConnectionFilter::default().encode().is_empty());
+        let filter = ConnectionFilter {
+            client_prefix: Some("198.51.100.0/24".parse().unwrap()),
+            state: Some(TcpState::TimeWait),
+            ..ConnectionFilter::default()
+        };
+        let sent = emit(&filter.encode());
+        let sent: Vec<_> = all(&sent)
+            .map(|attribute| attribute.map(|a| (a.kind(), a.value().to_vec())))
+            .collect::<Result<_, _>>()
+            .unwrap();
+        let state = 6u32.to_ne_bytes().to_vec();
+        assert_eq!(
+            sent,
+            [
+                (connection::STATE, state),
+                (connection::CLIENT_PREFIX, vec![198, 51, 100, 0]),
+                (connection::CLIENT_PREFIX_LEN, vec![24]),
+            ]
+        );
     }
 }

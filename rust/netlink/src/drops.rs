@@ -11,7 +11,8 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Drops {
-    /// New connections refused because the service had no process.
+    /// New connections refused because no process of the service listens and
+    /// has room in its accept queue.
     pub no_process: u64,
     /// New connections refused at the namespace's `max-connections`.
     pub connection_limit: u64,

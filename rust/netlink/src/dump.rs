@@ -25,16 +25,15 @@ pub(crate) fn without_repeats<T: Decode>(mut items: Vec<T>) -> Vec<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Process, Stats};
+    use crate::Process;
 
     #[test]
     fn an_object_that_a_dump_shows_twice_is_kept_once() {
-        let process = |address: &str, connections| Process {
-            service_address: "192.0.2.1:80".parse().unwrap(),
-            process_address: address.parse().unwrap(),
-            connections,
-            stats: Stats::default(),
-            drops: crate::Drops::default(),
+        let process = |address: &str, connections| {
+            let service = "192.0.2.1:80".parse().unwrap();
+            let mut process = Process::new(service, address.parse().unwrap());
+            process.traffic.connections = connections;
+            process
         };
         let kept = without_repeats(vec![
             process("10.77.0.1:80", 1),

@@ -12,6 +12,9 @@ pub enum Error {
     /// The kernel has no family of that name.
     #[error("the module tcp_dispatch is not loaded; load it with `modprobe tcp_dispatch`")]
     NotLoaded,
+    /// The module is one of before there were events.
+    #[error("the module tcp_dispatch that is loaded tells no events; load the current one")]
+    NoEvents,
     /// The kernel refused the request.
     #[error(transparent)]
     Kernel(#[from] KernelError),
@@ -29,6 +32,9 @@ pub enum Error {
     /// The kernel ended its answer without giving one.
     #[error("the kernel answered nothing where a reply was due")]
     NoReply,
+    /// A socket can't be registered as a process.
+    #[error("cannot register the listening socket: {0}")]
+    Listener(String),
     /// The kernel dropped parts of its answer.
     #[error("the kernel lost a part of its answer for want of memory; try again")]
     Overrun,

@@ -37,10 +37,8 @@ impl Extack {
             let number = || attribute::u32(&attribute).ok();
             match attribute.kind() {
                 NLMSGERR_ATTR_MSG => {
-                    let text = attribute.value().split(|byte| *byte == 0).next();
-                    extack.message = text
-                        .map(|text| String::from_utf8_lossy(text).into_owned())
-                        .filter(|text| !text.is_empty());
+                    let text = attribute::string(&attribute);
+                    extack.message = Some(text).filter(|text| !text.is_empty());
                 }
                 NLMSGERR_ATTR_OFFS => extack.offset = number().map(|n| n as usize),
                 NLMSGERR_ATTR_MISS_TYPE => {

@@ -79,8 +79,11 @@ impl Reply {
 mod tests {
     use super::*;
     use crate::attribute::{bytes, emit, nest};
-    use crate::spec::{connection, drops, process, service, stats};
-    use crate::{address, Address, Connection, Drops, Net, Process, Service, Stats, TcpState};
+    use crate::spec::{connection, drops, process, refused, service, stats};
+    use crate::{
+        address, Address, Connection, Drops, Net, Owner, Process, Refused, RefusedReason, Service,
+        Stats, TcpState, Traffic,
+    };
     use proptest::prelude::*;
 
     /// An attribute that a later kernel may add.
@@ -143,24 +146,30 @@ mod tests {
         }
     }
 
+    prop_compose! {
+        fn any_traffic()(connections: u64, stats in any_stats(), drops in any_drops()) -> Traffic {
+            Traffic { connections, stats, drops }
+        }
+    }
+
     proptest! {
         #[test]
         fn a_service_is_read_as_the_kernel_wrote_it(
             service_address in any_address(),
             processes: u32,
-            connections: u64,
-            stats in any_stats(),
-            drops in any_drops(),
+            traffic in any_traffic(),
         ) {
             let reply = emit(&[
                 bytes(UNKNOWN, b"of a later version"),
                 address::encode(service::SERVICE_ADDRESS, service_address),
                 bytes(service::PROCESSES, &processes.to_ne_bytes()),
-                uint(service::CONNECTIONS, connections),
-                encode_stats(service::STATS, &stats),
-                encode_drops(service::DROPS, &drops),
+                uint(service::CONNECTIONS, traffic.connections),
+                encode_stats(service::STATS, &traffic.stats),
+                encode_drops(service::DROPS, &traffic.drops),
             ]);
-            let expected = Service { service_address, processes, connections, stats, drops };
+            let mut expected = Service::new(service_address);
+            expected.processes = processes;
+            expected.traffic = traffic;
             prop_assert_eq!(Service::decode(&reply).unwrap(), expected);
         }
 
@@ -168,19 +177,49 @@ mod tests {
         fn a_process_is_read_as_the_kernel_wrote_it(
             service_address in any_address(),
             process_address in any_address(),
-            connections: u64,
-            stats in any_stats(),
-            drops in any_drops(),
+            traffic in any_traffic(),
+            numbers: [u32; 4],
         ) {
+            let [pid, uid, queue, max] = numbers;
+            let number = |kind, value: u32| bytes(kind, &value.to_ne_bytes());
             let reply = emit(&[
                 address::encode(process::SERVICE_ADDRESS, service_address),
                 address::encode(process::PROCESS_ADDRESS, process_address),
-                uint(process::CONNECTIONS, connections),
-                encode_stats(process::STATS, &stats),
-                encode_drops(process::DROPS, &drops),
+                uint(process::CONNECTIONS, traffic.connections),
+                encode_stats(process::STATS, &traffic.stats),
+                encode_drops(process::DROPS, &traffic.drops),
+                number(process::OWNER, 2),
+                number(process::PID, pid),
+                number(process::UID, uid),
+                number(process::ACCEPT_QUEUE, queue),
+                number(process::ACCEPT_QUEUE_MAX, max),
             ]);
-            let expected = Process { service_address, process_address, connections, stats, drops };
+            let mut expected = Process::new(service_address, process_address);
+            expected.traffic = traffic;
+            expected.owner = Owner::Pid;
+            expected.pid = Some(pid);
+            expected.uid = Some(uid);
+            expected.accept_queue = Some(queue);
+            expected.accept_queue_max = Some(max);
             prop_assert_eq!(Process::decode(&reply).unwrap(), expected);
+        }
+
+        #[test]
+        fn a_refusal_is_read_as_the_kernel_wrote_it(
+            service_address in any_address(),
+            client_address in any_address(),
+            reason in 0u32..4,
+            count: u64,
+        ) {
+            let event = emit(&[
+                address::encode(refused::SERVICE_ADDRESS, service_address),
+                address::encode(refused::CLIENT_ADDRESS, client_address),
+                bytes(refused::REASON, &reason.to_ne_bytes()),
+                uint(refused::COUNT, count),
+            ]);
+            let reason = RefusedReason::from(reason);
+            let expected = Refused { service_address, client_address, reason, count };
+            prop_assert_eq!(Refused::decode(&event).unwrap(), expected);
         }
 
         #[test]
@@ -207,7 +246,7 @@ mod tests {
         #[test]
         fn no_reply_makes_a_decoder_panic(
             attributes in prop::collection::vec(
-                (0u16..8, prop::collection::vec(any::<u8>(), 0..40)),
+                (0u16..17, prop::collection::vec(any::<u8>(), 0..40)),
                 0..6,
             ),
             cut in 0usize..8,
@@ -220,7 +259,24 @@ mod tests {
             let _ = Process::decode(&reply);
             let _ = Connection::decode(&reply);
             let _ = Net::decode(&reply);
+            let _ = Refused::decode(&reply);
         }
+    }
+
+    #[test]
+    fn an_object_whose_reply_has_its_name_alone_is_as_it_is_without_settings() {
+        let address: Address = "192.0.2.1:80".parse().unwrap();
+        let named = address::encode(service::SERVICE_ADDRESS, address);
+        let decoded = Service::decode(&emit(&[named])).unwrap();
+        assert_eq!(decoded, Service::new(address));
+    }
+
+    #[test]
+    fn json_has_the_counters_beside_the_name() {
+        let address: Address = "192.0.2.1:80".parse().unwrap();
+        let shown = serde_norway::to_string(&Process::new(address, address)).unwrap();
+        assert!(shown.contains("\nconnections: 0\n"), "{shown}");
+        assert!(shown.contains("\nstate: active\n"), "{shown}");
     }
 
     #[test]

@@ -93,8 +93,7 @@ impl NetSettings {
             attributes.push(attribute::bytes(net::PROCESS_PREFIX_LEN, &[len]));
         }
         if let Some(limit) = self.max_connections {
-            let limit = limit.to_ne_bytes();
-            attributes.push(attribute::bytes(net::MAX_CONNECTIONS, &limit));
+            attributes.push(attribute::u32_value(net::MAX_CONNECTIONS, limit));
         }
         attributes
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The range that process addresses are taken from.
+//! Ranges of addresses.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -63,6 +63,21 @@ impl Prefix {
     pub fn len(&self) -> u8 {
         self.len
     }
+
+    /// Whether an address is of the range.
+    pub fn contains(&self, address: Ipv4Addr) -> bool {
+        let differing = u32::from(self.address) ^ u32::from(address);
+        differing.leading_zeros() >= u32::from(self.len)
+    }
+
+    /// The addresses that a host of the range may have: all, but in a range of
+    /// four or more neither the first, which names it, nor the last.
+    pub fn hosts(&self) -> impl Iterator<Item = Ipv4Addr> {
+        let first = u32::from(self.address);
+        let last = first | u32::MAX.checked_shr(self.len.into()).unwrap_or(0);
+        let edge = u32::from(self.len <= 30);
+        (first + edge..=last - edge).map(Ipv4Addr::from)
+    }
 }
 
 impl fmt::Display for Prefix {
@@ -107,7 +122,29 @@ mod tests {
         );
     }
 
+    #[test]
+    fn the_hosts_of_a_range_leave_out_its_first_and_last_address() {
+        let hosts = |range: &str| {
+            let hosts = range.parse::<Prefix>().unwrap().hosts();
+            hosts.map(|host| host.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(hosts("10.77.0.4/30"), ["10.77.0.5", "10.77.0.6"]);
+        assert_eq!(hosts("10.77.0.4/31"), ["10.77.0.4", "10.77.0.5"]);
+        assert_eq!(hosts("255.255.255.255/32"), ["255.255.255.255"]);
+        assert_eq!(hosts("10.77.0.0/16").len(), 65534);
+    }
+
     proptest! {
+        #[test]
+        fn a_range_contains_its_hosts_and_no_address_beyond(address: u32, len in 24u8..=32) {
+            let first = address & (u32::MAX << (32 - u32::from(len)));
+            let prefix = Prefix::new(first.into(), len).unwrap();
+            prop_assert!(prefix.hosts().all(|host| prefix.contains(host)));
+            let size = 1 << (32 - u32::from(len));
+            prop_assert!(!prefix.contains(first.wrapping_sub(1).into()));
+            prop_assert!(!prefix.contains(first.wrapping_add(size).into()));
+        }
+
         #[test]
         fn a_range_reads_back_as_it_is_written(address: u32, len in 1u8..=32) {
             let first = address & (u32::MAX << (32 - u32::from(len)));

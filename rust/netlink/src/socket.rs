@@ -2,20 +2,21 @@
 
 //! A blocking netlink socket that sends one request and takes its answer.
 
+use crate::answer::{Answer, Interrupt};
 use crate::extack::Extack;
 use crate::{Error, KernelError};
 use netlink_packet_core::{
-    DecodeError, NetlinkBuffer, NetlinkDeserializable, NetlinkHeader, NetlinkMessage,
-    NetlinkPayload, NetlinkSerializable, Parseable, NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_CAPPED,
-    NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST,
+    NetlinkDeserializable, NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable,
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST,
 };
 use netlink_sys::SocketAddr;
+use nix::errno::Errno;
+use nix::libc::{MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC};
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// How often a dump that was interrupted is started again.
 const DUMP_RESTARTS: usize = 4;
-/// Bytes of a netlink header.
-const HEADER: usize = 16;
 
 /// A netlink socket of one protocol, in the network namespace of the thread
 /// that opened it. Checking is strict, errors are explained.
@@ -140,7 +141,7 @@ impl Socket {
         let mut answer = Answer::new(self.sequence);
         loop {
             let (datagram, sender) = match retry(|| self.socket.recv_from_full()) {
-                Err(error) if error.raw_os_error() == Some(nix::errno::Errno::ENOBUFS as i32) => {
+                Err(error) if error.raw_os_error() == Some(Errno::ENOBUFS as i32) => {
                     return Err(Error::Overrun.into());
                 }
                 other => other.map_err(failed("receive from"))?,
@@ -170,6 +171,50 @@ impl Socket {
             interrupted: answer.interrupted,
         })
     }
+
+    /// Joins a multicast group. From then on the socket is one for events: an
+    /// answer to a request would be lost among them.
+    pub(crate) fn join(&mut self, group: u32) -> Result<(), Error> {
+        self.socket
+            .add_membership(group)
+            .map_err(|source| Error::Socket {
+                action: "join the multicast group of",
+                source,
+            })
+    }
+
+    /// Receives a datagram of the kernel's, if one is there; doesn't wait.
+    pub(crate) fn try_receive(&self) -> Result<Option<Vec<u8>>, Error> {
+        loop {
+            let mut datagram = Vec::new();
+            let received = retry(|| {
+                let peek = MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT;
+                let (length, _) = self.socket.recv_from(&mut datagram, peek)?;
+                datagram.clear();
+                datagram.reserve(length);
+                self.socket.recv_from(&mut datagram, MSG_DONTWAIT)
+            });
+            return match received {
+                // Any process may send to a netlink socket: only the kernel is 0.
+                Ok((_, sender)) if sender.port_number() != 0 => continue,
+                Ok(_) => Ok(Some(datagram)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+                Err(error) if error.raw_os_error() == Some(Errno::ENOBUFS as i32) => {
+                    Err(Error::Overrun)
+                }
+                Err(source) => Err(Error::Socket {
+                    action: "receive from",
+                    source,
+                }),
+            };
+        }
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
 }
 
 /// Repeats a system call that a signal interrupted.
@@ -178,233 +223,6 @@ fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
         match call() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             other => return other,
-        }
-    }
-}
-
-/// An answer, as far as it has come.
-struct Answer<R> {
-    sequence: u32,
-    messages: Vec<R>,
-    interrupted: bool,
-}
-
-/// Why an answer ends before its end.
-#[derive(Debug)]
-enum Interrupt {
-    Refused { errno: i32, extack: Extack },
-    Overrun,
-    Malformed(DecodeError),
-}
-
-impl From<DecodeError> for Interrupt {
-    fn from(error: DecodeError) -> Self {
-        Self::Malformed(error)
-    }
-}
-
-impl<R: NetlinkDeserializable> Answer<R> {
-    fn new(sequence: u32) -> Self {
-        Self {
-            sequence,
-            messages: Vec::new(),
-            interrupted: false,
-        }
-    }
-
-    /// Takes the messages of a datagram; true when the answer is complete.
-    fn take(&mut self, mut datagram: &[u8]) -> Result<bool, Interrupt> {
-        while datagram.len() >= HEADER {
-            let length = NetlinkBuffer::new_checked(datagram)?.length() as usize;
-            let (message, rest) = datagram.split_at(length);
-            datagram = rest
-                .get(length.next_multiple_of(4) - length..)
-                .unwrap_or(&[]);
-            if self.take_message(message)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Takes one message; true when it is the answer's last.
-    fn take_message(&mut self, message: &[u8]) -> Result<bool, Interrupt> {
-        let header = NetlinkHeader::parse(&NetlinkBuffer::new_checked(message)?)?;
-        if header.sequence_number != self.sequence {
-            // The rest of an answer that was given up.
-            return Ok(false);
-        }
-        self.interrupted |= header.flags & NLM_F_DUMP_INTR != 0;
-        match NetlinkMessage::<R>::deserialize(message)?.payload {
-            NetlinkPayload::Error(error) => {
-                // Behind the number stands the request's header, and unless
-                // the answer is capped its body, before the explanation.
-                let mut skip = HEADER;
-                if header.flags & NLM_F_CAPPED == 0 {
-                    let quoted = NetlinkBuffer::new(&error.header);
-                    if error.header.len() >= HEADER {
-                        skip = (quoted.length() as usize).next_multiple_of(4);
-                    }
-                }
-                let explanation = error.header.get(skip..);
-                refuse(error.raw_code(), header.flags, explanation).map(|()| true)
-            }
-            NetlinkPayload::Done(done) => {
-                refuse(done.code, header.flags, Some(&done.extended_ack)).map(|()| true)
-            }
-            NetlinkPayload::Overrun(_) => Err(Interrupt::Overrun),
-            NetlinkPayload::InnerMessage(message) => {
-                self.messages.push(message);
-                Ok(false)
-            }
-            _ => Ok(false),
-        }
-    }
-}
-
-/// An error, unless the number is none.
-fn refuse(code: i32, flags: u16, explanation: Option<&[u8]>) -> Result<(), Interrupt> {
-    // Dumps end with their length in place of an error number.
-    if code >= 0 {
-        return Ok(());
-    }
-    let extack = explanation
-        .filter(|_| flags & NLM_F_ACK_TLVS != 0)
-        .map(Extack::decode)
-        .unwrap_or_default();
-    Err(Interrupt::Refused {
-        errno: code.saturating_neg(),
-        extack,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::attribute::{bytes, emit};
-    use crate::message::Reply;
-    use netlink_packet_generic::GenlMessage;
-    use proptest::prelude::*;
-
-    const SEQUENCE: u32 = 7;
-    const FAMILY: u16 = 30;
-    const NLMSG_ERROR: u16 = 2;
-    const NLMSG_DONE: u16 = 3;
-
-    /// A message as the kernel sends it, padded.
-    fn message(kind: u16, flags: u16, sequence: u32, body: &[u8]) -> Vec<u8> {
-        let mut message = (16 + body.len() as u32).to_ne_bytes().to_vec();
-        message.extend(kind.to_ne_bytes());
-        message.extend(flags.to_ne_bytes());
-        message.extend(sequence.to_ne_bytes());
-        message.extend(0u32.to_ne_bytes());
-        message.extend(body);
-        message.resize(message.len().next_multiple_of(4), 0);
-        message
-    }
-
-    fn object() -> Vec<u8> {
-        message(FAMILY, 0, SEQUENCE, &[1, 1, 0, 0])
-    }
-
-    fn answer() -> Answer<GenlMessage<Reply>> {
-        Answer::new(SEQUENCE)
-    }
-
-    fn refusal(datagram: &[u8]) -> (i32, Extack) {
-        match answer().take(datagram) {
-            Err(Interrupt::Refused { errno, extack }) => (errno, extack),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn explanation() -> Vec<u8> {
-        emit(&[bytes(1, b"no such service\0")])
-    }
-
-    #[test]
-    fn an_answer_is_complete_with_its_acknowledgement() {
-        let mut answer = answer();
-        assert!(!answer.take(&object()).unwrap());
-        let mut body = 0i32.to_ne_bytes().to_vec();
-        body.extend([0; 16]);
-        let ack = message(NLMSG_ERROR, NLM_F_CAPPED, SEQUENCE, &body);
-        assert!(answer.take(&ack).unwrap());
-        assert_eq!(answer.messages.len(), 1);
-    }
-
-    #[test]
-    fn several_messages_of_one_datagram_are_all_taken() {
-        let mut answer = answer();
-        let done = message(NLMSG_DONE, 0, SEQUENCE, &0i32.to_ne_bytes());
-        let datagram = [object(), object(), done].concat();
-        assert!(answer.take(&datagram).unwrap());
-        assert_eq!(answer.messages.len(), 2);
-    }
-
-    #[test]
-    fn a_refusal_carries_the_kernels_explanation() {
-        let mut body = (-2i32).to_ne_bytes().to_vec();
-        body.extend([0; 16]);
-        body.extend(explanation());
-        let flags = NLM_F_CAPPED | NLM_F_ACK_TLVS;
-        let (errno, extack) = refusal(&message(NLMSG_ERROR, flags, SEQUENCE, &body));
-        assert_eq!(errno, 2);
-        assert_eq!(extack.message.as_deref(), Some("no such service"));
-    }
-
-    #[test]
-    fn a_refusal_that_quotes_the_whole_request_carries_it_as_well() {
-        let mut body = (-2i32).to_ne_bytes().to_vec();
-        body.extend(message(FAMILY, 0, SEQUENCE, &[1, 1, 0, 0, 8, 0, 1, 0, 9]));
-        body.extend(explanation());
-        let (_, extack) = refusal(&message(NLMSG_ERROR, NLM_F_ACK_TLVS, SEQUENCE, &body));
-        assert_eq!(extack.message.as_deref(), Some("no such service"));
-    }
-
-    #[test]
-    fn a_dump_may_be_refused_at_its_end() {
-        let mut body = (-2i32).to_ne_bytes().to_vec();
-        body.extend(explanation());
-        let (errno, extack) = refusal(&message(NLMSG_DONE, NLM_F_ACK_TLVS, SEQUENCE, &body));
-        assert_eq!(errno, 2);
-        assert_eq!(extack.message.as_deref(), Some("no such service"));
-    }
-
-    #[test]
-    fn a_dump_that_was_interrupted_is_marked() {
-        let mut answer = answer();
-        let mut datagram = object();
-        datagram[6] |= NLM_F_DUMP_INTR as u8;
-        answer.take(&datagram).unwrap();
-        assert!(answer.interrupted);
-    }
-
-    #[test]
-    fn the_rest_of_an_earlier_answer_is_passed_over() {
-        let mut answer = answer();
-        let stale = message(NLMSG_ERROR, 0, SEQUENCE - 1, &(-2i32).to_ne_bytes());
-        assert!(!answer.take(&stale).unwrap());
-        assert!(answer.messages.is_empty());
-    }
-
-    proptest! {
-        #[test]
-        fn no_datagram_makes_the_decoder_panic(datagram: Vec<u8>) {
-            let _ = answer().take(&datagram);
-        }
-
-        #[test]
-        fn no_message_of_ours_makes_the_decoder_panic(
-            kind in prop_oneof![Just(NLMSG_ERROR), Just(NLMSG_DONE), Just(FAMILY), 0u16..5],
-            flags: u16,
-            lie in -20i32..20,
-            body in prop::collection::vec(any::<u8>(), 0..64),
-        ) {
-            let mut datagram = message(kind, flags, SEQUENCE, &body);
-            let length = (16 + body.len() as i32).saturating_add(lie).max(0) as u32;
-            datagram[..4].copy_from_slice(&length.to_ne_bytes());
-            let _ = answer().take(&datagram);
         }
     }
 }

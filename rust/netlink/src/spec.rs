@@ -9,6 +9,8 @@
 pub(crate) const FAMILY_NAME: &str = "tcp_dispatch";
 /// Version of the family that this crate was written for.
 pub(crate) const FAMILY_VERSION: u8 = 1;
+/// Name of the multicast group that events go to.
+pub(crate) const EVENTS_GROUP: &str = "events";
 
 /// An attribute set: what the numbers of one nest mean.
 #[derive(Debug)]
@@ -88,6 +90,14 @@ attribute_set!(service "service" {
     CONNECTIONS = 3 "connections",
     STATS = 4 "stats" in stats,
     DROPS = 5 "drops" in drops,
+    SCHEDULER = 6 "scheduler",
+    REFUSAL = 7 "refusal",
+    AFFINITY_TIMEOUT = 8 "affinity-timeout",
+    AFFINITY_PREFIX_LEN = 9 "affinity-prefix-len",
+    REGISTRANT_UID = 10 "registrant-uid",
+    REGISTRANT_GID = 11 "registrant-gid",
+    REGISTRANT_PREFIX = 12 "registrant-prefix",
+    REGISTRANT_PREFIX_LEN = 13 "registrant-prefix-len",
 });
 
 attribute_set!(process "process" {
@@ -96,6 +106,16 @@ attribute_set!(process "process" {
     CONNECTIONS = 3 "connections",
     STATS = 4 "stats" in stats,
     DROPS = 5 "drops" in drops,
+    WEIGHT = 6 "weight",
+    STATE = 7 "state",
+    DRAIN_TIMEOUT = 8 "drain-timeout",
+    CPUS = 9 "cpus",
+    OWNER = 10 "owner",
+    PID = 11 "pid",
+    PIDFD = 12 "pidfd",
+    UID = 13 "uid",
+    ACCEPT_QUEUE = 14 "accept-queue",
+    ACCEPT_QUEUE_MAX = 15 "accept-queue-max",
 });
 
 attribute_set!(connection "connection" {
@@ -104,6 +124,15 @@ attribute_set!(connection "connection" {
     PROCESS_ADDRESS = 3 "process-address" in socket_address,
     STATE = 4 "state",
     AGE = 5 "age",
+    CLIENT_PREFIX = 6 "client-prefix",
+    CLIENT_PREFIX_LEN = 7 "client-prefix-len",
+});
+
+attribute_set!(refused "refused" {
+    SERVICE_ADDRESS = 1 "service-address" in socket_address,
+    CLIENT_ADDRESS = 2 "client-address" in socket_address,
+    REASON = 3 "reason",
+    COUNT = 4 "count",
 });
 
 attribute_set!(net "net" {
@@ -115,40 +144,74 @@ attribute_set!(net "net" {
     DROPS = 6 "drops" in drops,
 });
 
-/// An operation of the family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Command {
-    ServiceAdd = 1,
-    ServiceDel = 2,
-    ServiceGet = 3,
-    ProcessAdd = 4,
-    ProcessDel = 5,
-    ProcessGet = 6,
-    ConnectionAdd = 7,
-    ConnectionDel = 8,
-    ConnectionGet = 9,
-    NetGet = 10,
-    NetSet = 11,
+/// Declares the operations: their numbers, names and attribute sets.
+macro_rules! commands {
+    ($($command:ident = $number:literal $name:literal of $set:ident,)*) => {
+        /// An operation of the family, or an event.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        pub(crate) enum Command {
+            $($command = $number,)*
+        }
+
+        impl Command {
+            /// All of them, in the specification's order.
+            #[cfg(test)]
+            pub(crate) const ALL: &[Self] = &[$(Self::$command,)*];
+
+            /// The operation of a number, if there is one.
+            pub(crate) fn from_number(number: u8) -> Option<Self> {
+                match number {
+                    $($number => Some(Self::$command),)*
+                    _ => None,
+                }
+            }
+
+            /// Its name in the specification.
+            pub(crate) fn name(self) -> &'static str {
+                match self {
+                    $(Self::$command => $name,)*
+                }
+            }
+
+            /// The set that the operation's attributes are of.
+            pub(crate) fn attribute_set(self) -> &'static AttributeSet {
+                match self {
+                    $(Self::$command => &$set::SET,)*
+                }
+            }
+        }
+    };
 }
 
-impl Command {
-    /// The set that the operation's attributes are of.
-    pub(crate) fn attribute_set(self) -> &'static AttributeSet {
-        use Command::*;
-        match self {
-            ServiceAdd | ServiceDel | ServiceGet => &service::SET,
-            ProcessAdd | ProcessDel | ProcessGet => &process::SET,
-            ConnectionAdd | ConnectionDel | ConnectionGet => &connection::SET,
-            NetGet | NetSet => &net::SET,
-        }
-    }
+commands! {
+    ServiceAdd = 1 "service-add" of service,
+    ServiceDel = 2 "service-del" of service,
+    ServiceGet = 3 "service-get" of service,
+    ProcessAdd = 4 "process-add" of process,
+    ProcessDel = 5 "process-del" of process,
+    ProcessGet = 6 "process-get" of process,
+    ConnectionAdd = 7 "connection-add" of connection,
+    ConnectionDel = 8 "connection-del" of connection,
+    ConnectionGet = 9 "connection-get" of connection,
+    NetGet = 10 "net-get" of net,
+    NetSet = 11 "net-set" of net,
+    ServiceSet = 12 "service-set" of service,
+    ProcessSet = 13 "process-set" of process,
+    ServiceAddNtf = 14 "service-add-ntf" of service,
+    ServiceSetNtf = 15 "service-set-ntf" of service,
+    ServiceDelNtf = 16 "service-del-ntf" of service,
+    ProcessAddNtf = 17 "process-add-ntf" of process,
+    ProcessSetNtf = 18 "process-set-ntf" of process,
+    ProcessDelNtf = 19 "process-del-ntf" of process,
+    ProcessDrainedNtf = 20 "process-drained-ntf" of process,
+    RefusedNtf = 21 "refused-ntf" of refused,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::TcpState;
+    use crate::{Owner, ProcessState, Refusal, RefusedReason, Scheduler, TcpState};
     use serde_norway::Value;
 
     const SPEC: &str = include_str!("../../../Documentation/netlink/specs/tcp_dispatch.yaml");
@@ -186,6 +249,7 @@ mod tests {
             &service::SET,
             &process::SET,
             &connection::SET,
+            &refused::SET,
             &net::SET,
         ];
         let spec = spec();
@@ -212,50 +276,70 @@ mod tests {
     }
 
     #[test]
-    fn every_operation_has_the_specifications_number_and_attribute_set() {
-        use Command::*;
-        let ours = [
-            ("service-add", ServiceAdd),
-            ("service-del", ServiceDel),
-            ("service-get", ServiceGet),
-            ("process-add", ProcessAdd),
-            ("process-del", ProcessDel),
-            ("process-get", ProcessGet),
-            ("connection-add", ConnectionAdd),
-            ("connection-del", ConnectionDel),
-            ("connection-get", ConnectionGet),
-            ("net-get", NetGet),
-            ("net-set", NetSet),
-        ];
+    fn every_operation_has_the_specifications_number_name_and_attribute_set() {
         let spec = spec();
         assert_eq!(spec["operations"]["enum-model"].as_str(), Some("unified"));
         let theirs = list(&spec["operations"], "list");
-        assert_eq!(ours.len(), theirs.len());
+        assert_eq!(Command::ALL.len(), theirs.len());
         let mut next = 1;
-        for ((our_name, command), theirs) in ours.iter().zip(theirs) {
-            let number = theirs["value"].as_u64().unwrap_or(next);
+        for (command, entry) in Command::ALL.iter().zip(theirs) {
+            let number = entry["value"].as_u64().unwrap_or(next);
             next = number + 1;
-            assert_eq!(*our_name, name(theirs));
-            assert_eq!(*command as u64, number, "{our_name}");
+            assert_eq!(command.name(), name(entry));
+            assert_eq!(*command as u64, number, "{}", command.name());
+            assert_eq!(Command::from_number(*command as u8), Some(*command));
+            // A notification's attributes are those of the reply that it names.
+            let replied = entry["notify"].as_str();
+            let described = theirs
+                .iter()
+                .find(|other| Some(name(other)) == replied)
+                .unwrap_or(entry);
             assert_eq!(
                 Some(command.attribute_set().name),
-                theirs["attribute-set"].as_str()
+                described["attribute-set"].as_str()
             );
         }
     }
 
     #[test]
-    fn every_state_has_the_specifications_number_and_name() {
+    fn the_group_of_events_is_called_as_in_the_specification() {
         let spec = spec();
-        let states = &list(&spec, "definitions")[0];
-        assert_eq!(name(states), "tcp-state");
-        let entries = list(states, "entries");
-        for (number, entry) in entries.iter().enumerate() {
-            let state = TcpState::from(number as u32);
-            assert_eq!(state.to_string(), name(entry));
-            assert_eq!(u32::from(state), number as u32);
+        let groups = list(&spec["mcast-groups"], "list");
+        assert_eq!(groups.len(), 1);
+        assert_eq!(name(&groups[0]), EVENTS_GROUP);
+    }
+
+    /// Compares an enumeration with the specification's.
+    fn compare<T>(known_as: &str, ours: &[T])
+    where
+        T: Copy + std::fmt::Debug + std::fmt::Display + PartialEq + From<u32> + Into<u32>,
+    {
+        let spec = spec();
+        let theirs = list(&spec, "definitions")
+            .iter()
+            .find(|definition| name(definition) == known_as)
+            .expect(known_as);
+        let entries = list(theirs, "entries");
+        assert_eq!(ours.len(), entries.len(), "{known_as}");
+        for (number, (ours, entry)) in (0u32..).zip(ours.iter().zip(entries)) {
+            assert_eq!(ours.to_string(), name(entry), "{known_as}");
+            assert_eq!((*ours).into(), number, "{known_as}");
+            assert_eq!(T::from(number), *ours, "{known_as}");
         }
-        let beyond = TcpState::from(entries.len() as u32);
-        assert_eq!(beyond, TcpState::Other(entries.len() as u32));
+    }
+
+    #[test]
+    fn every_enumeration_has_the_specifications_numbers_and_names() {
+        compare("scheduler", Scheduler::ALL);
+        compare("refusal", Refusal::ALL);
+        compare("process-state", ProcessState::ALL);
+        compare("owner", Owner::ALL);
+        compare("refused", RefusedReason::ALL);
+        compare("tcp-state", TcpState::ALL);
+        let spec = spec();
+        let enumerations = list(&spec, "definitions")
+            .iter()
+            .filter(|definition| definition["type"].as_str() == Some("enum"));
+        assert_eq!(enumerations.count(), 6);
     }
 }

@@ -118,8 +118,8 @@ impl<'a> Steps<'a> {
         }
         self.route.add_link(name, kind, change).doing_or(
             || format!("create device {name} of kind {kind}"),
-            |errno| {
-                (errno == Errno::EOPNOTSUPP)
+            |refusal| {
+                (refusal.errno == Errno::EOPNOTSUPP)
                     .then(|| format!("the module {kind} is not loaded: `modprobe {kind}`"))
             },
         )?;

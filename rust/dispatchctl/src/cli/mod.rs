@@ -2,10 +2,21 @@
 
 //! The command line.
 
+mod connection;
+mod process;
+mod run;
+mod service;
+mod values;
+
+pub use connection::ConnectionCommand;
+pub use process::{ProcessCommand, ProcessName, ReplaceSettings};
+pub use run::RunSettings;
+pub use service::ServiceCommand;
+
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use std::path::PathBuf;
-use tcp_dispatch_netlink::{Address, Prefix};
+use tcp_dispatch_netlink::Prefix;
 
 /// Control tcp_dispatch, which gives each connection to a service address to
 /// one of the processes that serve it.
@@ -32,6 +43,33 @@ pub enum Command {
     /// Connections: which process serves which client.
     #[command(subcommand)]
     Connection(ConnectionCommand),
+    /// Replace a process of a service by another, without losing a connection.
+    ///
+    /// Registers the new process if it isn't, with the weight and the CPUs of
+    /// the old one, waits until it listens, and then lets the old one drain.
+    /// If the new one doesn't listen in time, nothing has changed.
+    Replace(ReplaceSettings),
+    /// Run a daemon that serves a service.
+    ///
+    /// Starts the daemon, and registers it so that it gets connections as soon
+    /// as it listens on its address. In COMMAND, {address} and {port} are
+    /// filled in; the environment has TCP_DISPATCH_ADDRESS, TCP_DISPATCH_PORT
+    /// and TCP_DISPATCH_SERVICE. The daemon must stay in the foreground.
+    ///
+    /// The registration belongs to the daemon and ends with it. SIGTERM lets
+    /// it drain and is then passed on to the daemon; a second SIGTERM ends the
+    /// draining. SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2 and SIGWINCH are
+    /// passed on as they come. The exit status is the daemon's, or 128 and the
+    /// number of the signal that killed it. If dispatchctl itself is killed,
+    /// the daemon gets a SIGTERM, unless it is a program that runs with
+    /// somebody else's rights.
+    Run(RunSettings),
+    /// Print what happens, one line an event, until it is interrupted.
+    Monitor {
+        /// Print JSON, one object a line.
+        #[arg(long)]
+        json: bool,
+    },
     /// Show whether the layer is loaded and set up, and what it does.
     Status {
         /// Print JSON.
@@ -63,87 +101,6 @@ pub enum Command {
     },
 }
 
-/// What to do with services.
-#[derive(Debug, Subcommand)]
-pub enum ServiceCommand {
-    /// Add a service.
-    Add {
-        /// The address that clients connect to, as in 192.0.2.1:80.
-        service: Address,
-    },
-    /// Delete a service and its registrations. Its connections go on.
-    Del {
-        /// The address that clients connect to.
-        service: Address,
-    },
-    /// List the services.
-    List {
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-/// What to do with processes.
-#[derive(Debug, Subcommand)]
-pub enum ProcessCommand {
-    /// Register a process for a service.
-    Add {
-        /// The service's address, as in 192.0.2.1:80.
-        service: Address,
-        /// The address that the process listens on, as in 10.77.0.1:80.
-        process: Address,
-    },
-    /// Delete a registration. The process's connections go on.
-    Del {
-        /// The service's address.
-        service: Address,
-        /// The address that the process listens on.
-        process: Address,
-    },
-    /// List the processes of a service, or all.
-    List {
-        /// The service's address.
-        service: Option<Address>,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-/// What to do with connections.
-#[derive(Debug, Subcommand)]
-pub enum ConnectionCommand {
-    /// Assign a client's connection to a process before its first packet.
-    Add {
-        /// The client's address.
-        client: Address,
-        /// The service's address.
-        service: Address,
-        /// The address that the process listens on.
-        process: Address,
-    },
-    /// Delete a connection's entry. The client's next packet resets it.
-    Del {
-        /// The client's address.
-        client: Address,
-        /// The service's address.
-        service: Address,
-    },
-    /// List the connections.
-    List {
-        /// Only those of this service.
-        #[arg(long, value_name = "ADDRESS")]
-        service: Option<Address>,
-        /// Only those of this process address.
-        #[arg(long, value_name = "ADDRESS")]
-        process: Option<Address>,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
-}
-
 /// How to set up a network namespace.
 #[derive(Args, Clone, Debug)]
 pub struct UpSettings {
@@ -172,23 +129,13 @@ mod tests {
     use super::*;
     use clap::CommandFactory;
 
-    fn parse(line: &str) -> Result<Cli, clap::Error> {
+    pub fn parse(line: &str) -> Result<Cli, clap::Error> {
         Cli::try_parse_from(["dispatchctl"].into_iter().chain(line.split_whitespace()))
     }
 
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn a_process_is_named_by_two_addresses() {
-        let cli = parse("process add 192.0.2.1:80 10.77.0.1:8080").unwrap();
-        let Command::Process(ProcessCommand::Add { service, process }) = cli.command else {
-            panic!("{cli:?}");
-        };
-        assert_eq!(service.to_string(), "192.0.2.1:80");
-        assert_eq!(process.to_string(), "10.77.0.1:8080");
     }
 
     #[test]
@@ -200,7 +147,9 @@ mod tests {
 
     #[test]
     fn an_address_without_a_port_is_a_usage_error() {
-        assert_eq!(parse("service add 192.0.2.1").unwrap_err().exit_code(), 2);
+        let error = parse("service add 192.0.2.1").unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("IP:PORT"), "{error}");
     }
 
     #[test]
