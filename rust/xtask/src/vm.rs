@@ -57,6 +57,10 @@ pub struct MachineArgs {
     /// Use KVM; without it QEMU emulates the CPUs, which works anywhere
     #[arg(long)]
     pub kvm: bool,
+    /// Advance the guest's clock by one nanosecond an instruction, with one CPU: times measured in
+    /// the guest are counts of instructions, which repeat
+    #[arg(long, conflicts_with = "kvm")]
+    pub icount: bool,
     /// How many CPUs the guest has
     #[arg(long, default_value_t = 2)]
     pub cpus: u32,

@@ -14,7 +14,7 @@ use std::thread::{self, JoinHandle};
 
 use anyhow::{ensure, Context, Result};
 
-use super::child;
+use super::{child, MachineArgs};
 use crate::{buildroot, paths};
 
 /// What the kernel is told, besides where its console is.
@@ -44,11 +44,11 @@ pub struct Running {
 }
 
 impl Machine {
-    /// A machine of `cpus` CPUs and `memory` megabytes.
+    /// A machine as `args` say.
     ///
     /// KVM is used when asked for, never because it is there: `/dev/kvm` may exist and work, and
     /// the guest still hang.
-    pub fn new(cpus: u32, memory: u32, kvm: bool) -> Self {
+    pub fn new(args: &MachineArgs) -> Self {
         let mut command = buildroot::command("qemu-system-x86_64");
         command.args([
             "-nodefaults",
@@ -58,8 +58,17 @@ impl Machine {
             "-no-reboot",
         ]);
         command.args(["-machine", "pc,hpet=off,usb=off,smm=off"]);
-        command.args(["-accel", if kvm { "kvm" } else { "tcg,thread=multi" }]);
-        command.args(["-cpu", if kvm { "host" } else { "max" }]);
+        let (accel, cpu) = match (args.kvm, args.icount) {
+            (true, _) => ("kvm", "host"),
+            (false, true) => ("tcg,thread=single", "max"),
+            (false, false) => ("tcg,thread=multi", "max"),
+        };
+        command.args(["-accel", accel, "-cpu", cpu]);
+        let cpus = if args.icount { 1 } else { args.cpus };
+        if args.icount {
+            command.args(["-icount", "shift=0,sleep=off"]);
+        }
+        let memory = args.megabytes();
         command.args(["-smp", &cpus.to_string(), "-m", &memory.to_string()]);
         command.args(["-device", "virtio-serial-pci"]);
         Self {

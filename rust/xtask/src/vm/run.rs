@@ -63,7 +63,7 @@ pub fn run(job: Job) -> Result<Outcome> {
     let stage = stage::image(&job.machine.kernel, job.module)?;
     let initramfs = initramfs::make(&kernel, &job::script(&job, streams, &mark))?;
 
-    let mut machine = Machine::new(job.machine.cpus, job.machine.megabytes(), job.machine.kvm);
+    let mut machine = Machine::new(&job.machine);
     machine.boot(&kernel.vmlinux()?, initramfs)?;
     for image in [paths::guest_image(), kernel.modules_image()?, stage] {
         machine.disk(&image);
