@@ -20,6 +20,7 @@ help:
 	@echo 'make test [KERNEL=debug]   run every test; sets up what is missing first'
 	@echo
 	@echo 'make setup [KERNEL=debug]  only set up'
+	@echo 'make soak [MINUTES=20]     processes come, go, die and drain under load, in the VM'
 	@echo 'make vm [KERNEL=debug]     a shell in the VM, the module loaded'
 	@echo 'make modules               build tcp_dispatch.ko for the VM'
 	@echo 'make modules KDIR=DIR      build it for another prepared kernel tree'
@@ -38,12 +39,19 @@ cargo:
 			'or (Debian 13) with apt-get install cargo' >&2; exit 1; }
 	@[ -x target/debug/xtask ] || echo 'Compiling what builds and tests the rest (cargo xtask)' >&2
 
-.PHONY: demo test setup vm lint generate
+# How long `make soak` takes, without the boot.
+MINUTES ?= 20
+
+.PHONY: demo test soak setup vm lint generate
 demo: cargo
 	@$(XTASK) demo
 
 test: cargo
 	@$(XTASK) test --kernel $(KERNEL)
+
+soak: cargo
+	@$(XTASK) vm --kernel $(KERNEL) --timeout $$(($(MINUTES) * 60 + 3600)) -- \
+		/opt/tcp_dispatch/selftests/soak --minutes $(MINUTES)
 
 setup: cargo
 	@$(XTASK) setup --kernel $(KERNEL)
