@@ -32,7 +32,12 @@ def _valid(chance):
     service = f"192.0.2.{chance.choice((1, 9))}:{chance.choice((80, 81))}"
     process = f"10.77.0.{chance.randrange(1, 4)}:80"
     client = f"{CLIENT}:{chance.randrange(61000, 61010)}"
-    operation = chance.randrange(1, 12)
+    operation = chance.randrange(1, 14)
+    if operation in (family.SERVICE_ADD, family.SERVICE_SET):
+        return operation, family.encode(family.SERVICE, service_address=service, **_settings(chance))
+    if operation in (family.PROCESS_ADD, family.PROCESS_SET):
+        named = {"service_address": service, "process_address": process}
+        return operation, family.encode(family.PROCESS, **named, **_registration(chance, operation))
     if operation in (family.NET_GET, family.NET_SET):
         return operation, family.encode(family.NET, max_connections=struct.pack("=I", chance.randrange(100, 1 << 20)))
     if operation <= family.SERVICE_GET:
@@ -43,6 +48,34 @@ def _valid(chance):
     if operation == family.CONNECTION_ADD:
         addresses["process_address"] = process
     return operation, family.encode(family.CONNECTION, **addresses)
+
+
+def _some(chance, **values):
+    """Some of the attributes, each with one of its values."""
+    return {name: chance.choice(among) for name, among in values.items() if chance.random() < 0.4}
+
+
+def _settings(chance):
+    return _some(
+        chance,
+        scheduler=family.SCHEDULERS,
+        refusal=family.REFUSALS,
+        affinity_timeout=(0, 1, 300),
+        affinity_prefix_len=(0, 24, 32),
+        registrant_uid=(0, 1000, family.NOBODY),
+        registrant_gid=(0, 1000, family.NOBODY),
+        registrant_prefix=("10.77.0.0", "10.77.1.0", "192.0.2.0"),
+        registrant_prefix_len=(0, 16, 24),
+    )
+
+
+def _registration(chance, operation):
+    registration = {"weight": (0, 1, 65535), "state": family.PROCESS_STATES, "cpus": ("", "0", "0-1", "9999", "x")}
+    if operation == family.PROCESS_ADD:
+        registration |= {"owner": family.OWNERS, "pid": (1, os.getpid(), 4_000_000), "pidfd": (0, 1, 99)}
+    else:
+        registration |= {"drain_timeout": (1, 1000)}
+    return _some(chance, **registration)
 
 
 def _mutate(chance, data):

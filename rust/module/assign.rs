@@ -106,12 +106,11 @@ fn assign(
     let mut choice = Choice::new(net, plan.get(), tuple, iif, guard);
     let had = affinity::recall(net, service, tuple.source_ip, guard);
     let mut preferred = had.and_then(|process| plan.position(&process));
-    let turn = service.next_turn();
     let mut reason = Drop::NoProcess;
     while let Some(at) = preferred
         .take()
         .filter(|at| choice.can_take(*at))
-        .or_else(|| choice.make(turn))
+        .or_else(|| choice.make(|| service.next_turn()))
     {
         let Some(process) = plan.processes.get(at) else {
             break;

@@ -16,6 +16,10 @@ use crate::{
 };
 use kernel::sync::rcu::Guard;
 
+/// How many turns a choice may take. One process after the other may be out, and each turn is a
+/// look-up.
+const MAX_TURNS: usize = 64;
+
 /// A choice among the processes of a plan.
 pub(crate) struct Choice<'a> {
     net: &'a DispatchNet,
@@ -57,31 +61,41 @@ impl<'a> Choice<'a> {
         }
     }
 
-    /// Chooses; `None` if nobody can take the connection.
+    /// Chooses; `None` if nobody can take the connection. `next_turn` gives the service's next turn.
     ///
-    /// Usually the first that the scheduler names can, so only that one is asked. If it can't, all
-    /// are asked, and the scheduler chooses among those that are left.
-    pub(crate) fn make(&mut self, turn: u32) -> Option<usize> {
+    /// Usually the first that the scheduler names can, so only that one is asked. Where it takes
+    /// turns, a process that is passed over has had its turn, and the next turn is taken: so the
+    /// others keep their shares. Else all are asked, and the scheduler chooses among those that are
+    /// left.
+    pub(crate) fn make(&mut self, next_turn: impl Fn() -> u32) -> Option<usize> {
         let scheduler = self.plan.settings.scheduler;
-        if scheduler == Scheduler::Saq {
-            self.ask_all();
-        }
-        let occasion = Occasion {
-            turn,
+        let turns = match scheduler {
+            Scheduler::Rr | Scheduler::Wrr | Scheduler::Cpu => (2 * self.len()).min(MAX_TURNS),
+            Scheduler::Saq => {
+                self.ask_all();
+                1
+            }
+            _ => 1,
+        };
+        let mut occasion = Occasion {
+            turn: 0,
             client: self.tuple.source_ip,
             slots: &self.plan.slots,
         };
-        loop {
-            let occasion = match self.attempt {
-                0 => occasion,
-                attempt => occasion.again(attempt),
-            };
+        for _ in 0..turns {
+            occasion.turn = next_turn();
             let at = schedule::choose(scheduler, self, &occasion)?;
             if self.can_take(at) {
                 return Some(at);
             }
+        }
+        self.ask_all();
+        loop {
+            let at = schedule::choose(scheduler, self, &occasion.again(self.attempt))?;
+            if self.can_take(at) {
+                return Some(at);
+            }
             self.leave_out(at);
-            self.ask_all();
         }
     }
 

@@ -54,7 +54,7 @@ pub(crate) struct Service {
     /// By what new connections are assigned. Replaced as a whole, under the namespace's control
     /// lock; read under RCU. Packets never wait for a change.
     plan: RcuCell<Plan>,
-    /// How many new connections there were. Written once a new connection.
+    /// How many turns were taken. Written once or more often a new connection.
     turn: Atomic<u32>,
     /// When a SYN last left no socket: seconds since boot, or [`NEVER`]. From then on, for a while,
     /// clients may answer with SYN cookies.
@@ -120,7 +120,7 @@ impl Service {
         self.connections.load(ordering::Relaxed).max(0) as u64
     }
 
-    /// Whose turn it is: grows with each new connection.
+    /// Whose turn it is.
     pub(crate) fn next_turn(&self) -> u32 {
         self.turn.fetch_add(1, ordering::Relaxed)
     }

@@ -60,7 +60,7 @@ fn add(request: Request<'_>) -> Result {
     match control.add_process(&service, name.address, registration) {
         Err(EEXIST) => refuse(EEXIST, c"registered for this service already"),
         Err(ENOSPC) => refuse(ENOSPC, FULL),
-        Err(ESRCH) => Err(extack.message(ESRCH, registration::DEAD)),
+        Err(ESRCH) => Err(registration::dead(&attributes)),
         other => other,
     }
 }

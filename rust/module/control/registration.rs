@@ -18,8 +18,14 @@ use kernel::{prelude::*, sync::rcu::Guard};
 const PID: u32 = TCP_DISPATCH_A_PROCESS_PID;
 const PIDFD: u32 = TCP_DISPATCH_A_PROCESS_PIDFD;
 
-/// Why there can be no registration of an owner that has died.
-pub(super) const DEAD: &CStr = c"the process that the registration is to belong to has died";
+/// There can be no registration of an owner that has died.
+pub(super) fn dead(attributes: &RequestAttributes<'_>) -> Error {
+    let why = c"the process that the registration is to belong to has died";
+    match attributes.get(PID).or(attributes.get(PIDFD)) {
+        Some(named) => attributes.extack().attribute(ESRCH, named, why),
+        None => attributes.extack().message(ESRCH, why),
+    }
+}
 
 /// The registration that a request asks for, of a registrant's if `registrant` is one.
 pub(super) fn read(
@@ -126,12 +132,7 @@ fn pid(attributes: &RequestAttributes<'_>, registrant: Option<Uid>) -> Result<Ow
         (None, None) => (Pid::current()?, None),
     };
     let user = pid.euid(&Guard::new());
-    let Some(user) = user else {
-        return Err(match attribute {
-            Some(given) => extack.attribute(ESRCH, given, DEAD),
-            None => extack.message(ESRCH, DEAD),
-        });
-    };
+    let user = user.ok_or_else(|| dead(attributes))?;
     if let (Some(given), Some(_)) = (attribute, registrant.filter(|who| *who != user)) {
         let why = c"the process belongs to another user";
         return Err(extack.attribute(EPERM, given, why));
