@@ -28,10 +28,6 @@ use crate::{
 };
 use kernel::{prelude::*, sync::rcu::Guard};
 
-/// For how many milliseconds an entry is taken to be in the making: another CPU has put it in and
-/// has TCP look at the SYN.
-const IN_THE_MAKING: i64 = 100;
-
 /// Decides on a packet that is a SYN or belongs to no known connection.
 pub(crate) fn first_packet(
     net: &DispatchNet,
@@ -42,7 +38,9 @@ pub(crate) fn first_packet(
 ) -> Verdict {
     if let Some(connection) = known {
         if !is_over(net, &connection) {
-            connection.take_reservation();
+            if connection.is_reserved() {
+                connection.begin();
+            }
             return match translate_syn(net, segment, &connection, guard) {
                 Ok(_) => Verdict::Pass,
                 Err(verdict) => verdict,
@@ -147,10 +145,11 @@ fn assign(
 /// tells, and a flood of SYNs leaves no more entries than listeners have room for handshakes.
 fn begin(
     net: &DispatchNet,
-    segment: Segment<'_>,
+    mut segment: Segment<'_>,
     connection: &RcuArc<Connection>,
     guard: &Guard,
 ) -> Verdict {
+    let is_local = segment.skb().is_from_loopback();
     let skb = match translate_syn(net, segment, connection, guard) {
         Ok(skb) => skb,
         Err(verdict) => {
@@ -159,10 +158,15 @@ fn begin(
         }
     };
     let given = give_to_tcp(skb);
+    connection.begin();
     if sock::socket_state(net.net(), connection.to_process(), connection.iif).is_some() {
         began(net, connection, guard);
-    } else {
-        connection.process.service.expect_cookies();
+        return Verdict::Given(given);
+    }
+    connection.process.service.expect_cookies();
+    // TCP's answer to a client on this computer is still on its way up, and needs the entry. The
+    // sweep removes it; who floods from here has sockets of its own to pay with.
+    if !is_local {
         net.remove(connection.as_found());
     }
     Verdict::Given(given)
@@ -188,7 +192,7 @@ fn is_over(net: &DispatchNet, connection: &Connection) -> bool {
         // the SYN can begin it.
         Some(TCP_TIME_WAIT) => true,
         Some(_) => false,
-        None => !connection.is_reserved() && connection.age() > IN_THE_MAKING,
+        None => connection.has_begun(),
     }
 }
 

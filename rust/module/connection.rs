@@ -27,7 +27,7 @@ use pin_init::{pin_data, PinInit};
 ///
 /// Both tables refer to it, each by a counted reference, and readers find it under RCU. Nothing that
 /// a packet of an established connection does writes to it: the keys and the process never change,
-/// `reserved` is written with the first packet, `route` when routing changed.
+/// `stage` is written with the first packet, `route` when routing changed.
 pub(crate) struct Connection {
     /// Client to service.
     by_client: Node<Tuple>,
@@ -41,14 +41,25 @@ pub(crate) struct Connection {
     created: Instant<Monotonic>,
     /// The index of the device that its first packet came by.
     pub(crate) iif: i32,
-    /// Whether it was assigned before its first packet, and that has not come yet.
-    reserved: Atomic<i32>,
+    /// A [`Stage`].
+    stage: Atomic<i32>,
     /// How many times in a row the sweep found no socket. The sweep's alone.
     pub(crate) misses: Atomic<i32>,
 }
 
+/// How far an entry has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// TCP has not seen the first packet yet: whether a socket comes of it is open.
+    Making,
+    /// It was assigned before its first packet, which has not come yet.
+    Reserved,
+    /// TCP has seen the first packet: if there is no socket, the connection is over.
+    Begun,
+}
+
 impl Connection {
-    /// Makes an entry that is in no table yet. Any context.
+    /// Makes an entry that is in no table yet, for a packet that TCP has not seen. Any context.
     pub(crate) fn new(
         client: SocketAddress,
         service: SocketAddress,
@@ -64,7 +75,7 @@ impl Connection {
                 route: DstCache::new(),
                 created: Instant::now(),
                 iif,
-                reserved: Atomic::new(0),
+                stage: Atomic::new(Stage::Making as i32),
                 misses: Atomic::new(0),
             },
             GFP_ATOMIC,
@@ -98,20 +109,29 @@ impl Connection {
         self.by_process.key()
     }
 
+    fn is_at(&self, stage: Stage) -> bool {
+        self.stage.load(ordering::Relaxed) == stage as i32
+    }
+
     /// Whether it was assigned before its first packet, and that has not come yet.
     pub(crate) fn is_reserved(&self) -> bool {
-        self.reserved.load(ordering::Relaxed) != 0
+        self.is_at(Stage::Reserved)
+    }
+
+    /// Whether TCP has seen its first packet, so that it is over if there is no socket.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.is_at(Stage::Begun)
     }
 
     /// Has the entry wait for its first packet. To be called before it is in a table.
     pub(crate) fn reserve(&self) {
-        self.reserved.store(1, ordering::Relaxed);
+        self.stage.store(Stage::Reserved as i32, ordering::Relaxed);
     }
 
-    /// Notes that the first packet has come.
-    pub(crate) fn take_reservation(&self) {
-        if self.is_reserved() {
-            self.reserved.store(0, ordering::Relaxed);
+    /// Notes that TCP has seen the first packet, or does now.
+    pub(crate) fn begin(&self) {
+        if !self.has_begun() {
+            self.stage.store(Stage::Begun as i32, ordering::Relaxed);
         }
     }
 }

@@ -10,10 +10,15 @@ use crate::{
     connection::{Connection, InsertError},
     dispatch_net::DispatchNet,
     ingress,
+    process::{Process, State},
     service::Service,
     stats::Drop,
     tcp_dispatch_core::{packet::TcpFlags, Tuple},
-    wrappers::{net_protocol::Verdict, sk_buff::Segment, sock},
+    wrappers::{
+        net_protocol::Verdict,
+        sk_buff::Segment,
+        sock::{self, Listener},
+    },
 };
 use kernel::sync::rcu::Guard;
 
@@ -40,13 +45,13 @@ pub(crate) fn acknowledgement(
             .iter()
             .find(|process| sock::answers_syn_cookie(segment.ip(), segment.tcp(), process.address))
     });
-    let Some(process) = process else {
+    let iif = segment.skb().iif();
+    let Some(process) = process.filter(|process| may_have(net, process, tuple, iif, guard)) else {
         return Verdict::Pass;
     };
     if !segment.checksum_is_right() {
         return Verdict::Pass;
     }
-    let iif = segment.skb().iif();
     let connection =
         match Connection::new(tuple.source(), tuple.destination(), process.clone(), iif) {
             Ok(connection) => connection,
@@ -57,6 +62,7 @@ pub(crate) fn acknowledgement(
         };
     match net.insert(connection.clone()) {
         Ok(()) => {
+            connection.begin();
             assign::began(net, &connection, guard);
             ingress::deliver(segment, &connection)
         }
@@ -71,4 +77,14 @@ pub(crate) fn acknowledgement(
             Verdict::Pass
         }
     }
+}
+
+/// Whether a process may have a connection that it has answered the SYN of. It may if it drains by
+/// now, or has no weight any longer.
+fn may_have(net: &DispatchNet, process: &Process, tuple: &Tuple, iif: i32, guard: &Guard) -> bool {
+    let to_process = Tuple::new(tuple.source(), process.address);
+    process.state() != State::Down
+        && process.owner.is_there(guard)
+        && Listener::find(net.net(), &to_process, iif, guard)
+            .is_some_and(|listener| process.owns(&listener))
 }

@@ -72,7 +72,7 @@ pub(crate) fn sweep(net: &DispatchNet) -> Option<Msecs> {
 fn has_ended(net: &DispatchNet, connection: &Connection, sweep: i64) -> bool {
     match sock::socket_state(net.net(), connection.to_process(), connection.iif) {
         Some(state) => {
-            connection.take_reservation();
+            connection.begin();
             connection.misses.store(0, ordering::Relaxed);
             if state != TCP_TIME_WAIT {
                 connection.process.mark_busy(sweep);
