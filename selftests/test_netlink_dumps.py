@@ -7,6 +7,7 @@
                                  10.77.0.1..3:80                  three daemons
 """
 
+import errno
 import random
 
 from lib import check, daemon, family, netlink, topology, wait
@@ -50,6 +51,14 @@ def _dump(net, operation, names, meanwhile, request=b""):
     return objects, parts, reader.interrupted
 
 
+def _delete(net, client):
+    """Deletes an entry made by hand, unless it has waited too long for its first packet, as on a slow kernel."""
+    try:
+        net.control.connection_del(client, SERVICE)
+    except netlink.NetlinkError as error:
+        check.equal(error.code, errno.ENOENT, "the error of a deletion")
+
+
 @test(deadline=400)
 def a_dump_of_3000_connections_has_each_that_stays_while_others_come_and_go(net):
     net.control.serve(SERVICE, *PROCESSES)
@@ -62,7 +71,7 @@ def a_dump_of_3000_connections_has_each_that_stays_while_others_come_and_go(net)
     def meanwhile():
         for _ in range(30):
             if others and chance.random() < 0.5:
-                net.control.connection_del(others.pop(), SERVICE)
+                _delete(net, others.pop())
             else:
                 other = f"203.0.113.{chance.randrange(1, 255)}:{chance.randrange(1, 65536)}"
                 if other not in others:
@@ -86,7 +95,7 @@ def a_dump_of_3000_connections_has_each_that_stays_while_others_come_and_go(net)
     for client in clients:
         client.reset()
     for other in others:
-        net.control.connection_del(other, SERVICE)
+        _delete(net, other)
     wait.until(lambda: net.control.net()["connections"] == 0, "the table gets empty")
 
 
