@@ -9,8 +9,9 @@
 
 import json
 import os
+import subprocess
 
-from lib import check, command, daemon, topology
+from lib import background, check, command, daemon, topology, wait
 from lib.client import Client
 from lib.runner import test
 from lib.topology import CLIENT, HOST, PROCESSES, SERVICE
@@ -119,3 +120,51 @@ def it_shows_the_kernels_explanation_of_a_refusal(net):
     nested = json.dumps({"service-address": {"ipv4": HOST}})
     error = check.raises(command.CommandFailed, _cli, net, "--do", "service-add", "--json", nested)
     check.true("Invalid argument" in error.stdout + error.stderr, f"the error is not named:\n{error}")
+
+
+@test
+def it_changes_settings_and_hears_of_it(net):
+    net.control.serve(SERVICE, *PROCESSES)
+    # Both take long to start: whatever happens before it listens isn't told, so it happens again and again.
+    listening = background.program(
+        *("python3", "-u", _CLI, "--spec", _SPEC, "--no-schema", "--output-json"),
+        *("--subscribe", "events", "--duration", "600"),
+        namespace=net.server,
+        stdout=subprocess.PIPE,
+    )
+    os.set_blocking(listening.popen.stdout.fileno(), False)
+    heard = b""
+    weight = 1
+
+    def hears():
+        nonlocal heard, weight
+        weight += 1
+        net.control.process_set(SERVICE, PROCESSES[0], weight=weight)
+        heard += listening.popen.stdout.read() or b""
+        return heard.count(b"process-set-ntf") > 1
+
+    wait.until(hears, "it hears of a change")
+    draining = {"service_address": _address(SERVICE), "process_address": _address(PROCESSES[1])}
+    draining |= {"state": "draining", "cpus": "0"}
+    _cli(
+        net,
+        *_do("service-set", service_address=_address(SERVICE), scheduler="wlc", affinity_timeout=60),
+        *_do("process-set", **draining),
+    )
+    service = net.control.service(SERVICE)
+    check.equal((service["scheduler"], service["affinity-timeout"]), ("wlc", 60), "the service's settings")
+    check.equal(net.control.process(SERVICE, PROCESSES[1])["cpus"], "0", "the process's CPUs")
+
+    def told_all():
+        nonlocal heard
+        heard += listening.popen.stdout.read() or b""
+        return b"process-drained-ntf" in heard
+
+    wait.until(told_all, "it hears that the process has drained")
+    listening.kill()
+    events = [json.loads(line) for line in heard.decode().splitlines() if line]
+    names = [event["name"] for event in events if event["name"] != "process-set-ntf"]
+    check.equal(names, ["service-set-ntf", "process-drained-ntf"], "events")
+    (changed,) = [event["msg"] for event in events if event["name"] == "service-set-ntf"]
+    check.equal((changed["scheduler"], changed["affinity-timeout"]), ("wlc", 60), "settings in the event")
+    check.equal(events[-1]["msg"]["state"], "down", "the state of what has drained")

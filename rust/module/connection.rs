@@ -8,11 +8,11 @@ use crate::{
     tcp_dispatch_core::{SocketAddress, Tuple},
     wrappers::{
         dst::DstCache,
-        rcu::{RcuArc, RcuRef},
+        rcu::{RcuArc, RcuBox, RcuRef},
         rhashtable::{Functions, Node, RhashTable, Table},
     },
 };
-use core::mem::offset_of;
+use core::mem::{offset_of, size_of};
 use kernel::{
     prelude::*,
     sync::{
@@ -46,6 +46,9 @@ pub(crate) struct Connection {
     /// How many times in a row the sweep found no socket. The sweep's alone.
     pub(crate) misses: Atomic<i32>,
 }
+
+/// What the documentation says that an entry takes.
+const _: () = assert!(size_of::<RcuBox<Connection>>() <= 128);
 
 /// How far an entry has come.
 #[derive(Clone, Copy, PartialEq, Eq)]
