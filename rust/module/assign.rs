@@ -164,9 +164,11 @@ fn begin(
         return Verdict::Given(given);
     }
     connection.process.service.expect_cookies();
-    // TCP's answer to a client on this computer is still on its way up, and needs the entry. The
-    // sweep removes it; who floods from here has sockets of its own to pay with.
-    if !is_local {
+    if is_local {
+        // TCP's answer is still on its way up, and needs the entry: by that the client goes on. If
+        // it doesn't, the sweep removes it; who floods from here has sockets of its own to pay with.
+        began(net, connection, guard);
+    } else {
         net.remove(connection.as_found());
     }
     Verdict::Given(given)
