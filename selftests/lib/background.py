@@ -70,6 +70,15 @@ def in_child(function, *arguments):
     return fork(function, *arguments).wait()
 
 
+def become(uid, *groups):
+    """Makes this process one of an unprivileged user for good; the first group is its own, if there are any."""
+    own = groups[0] if groups else uid
+    os.setgroups(groups[1:])
+    os.setresgid(own, own, own)
+    os.setresuid(uid, uid, uid)
+    die_with_parent()  # a change of user makes the kernel forget it
+
+
 def program(*argv, namespace=None, **options):
     """Starts a program."""
     options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL} | options

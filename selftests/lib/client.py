@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """The client's end of a connection to a daemon."""
 
+import errno
+import select
 import socket
 import struct
 
@@ -85,6 +87,32 @@ class Client:
         """Resets the connection."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
+
+
+class Attempt:
+    """A connection that the client is trying to open: its first SYN is on its way."""
+
+    def __init__(self, namespace, address, source=None):
+        host, port = address.rsplit(":", 1)
+        with namespace:
+            self._socket = socket.socket()
+        self._socket.setblocking(False)
+        if source:
+            source, source_port = source.rsplit(":", 1)
+            self._socket.bind((source, int(source_port)))
+        self._socket.connect_ex((host, int(port)))
+        self.address = daemon.name(self._socket.getsockname())
+
+    def result(self, seconds=wait.DEADLINE):
+        """What came of it in time: "open", the name of an error such as "ECONNREFUSED", or None."""
+        if not select.select([], [self._socket], [], seconds)[1]:
+            return None
+        error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        return errno.errorcode[error] if error else "open"
+
+    def close(self):
+        """Gives it up."""
+        self._socket.close()
 
 
 def who(namespace, address, **options):

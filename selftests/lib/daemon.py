@@ -8,6 +8,7 @@
     reset          resets the connection
 """
 
+import contextlib
 import hashlib
 import random
 import select
@@ -63,9 +64,9 @@ def name(address):
 
 
 def listen(address, namespace, backlog=4096):
-    """A listening socket of the namespace."""
+    """A listening socket of the namespace, or of the present one."""
     host, port = address.rsplit(":", 1)
-    with namespace:
+    with namespace or contextlib.nullcontext():
         listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((host, int(port)))
@@ -73,11 +74,11 @@ def listen(address, namespace, backlog=4096):
     return listener
 
 
-def start(*addresses, namespace):
+def start(*addresses, namespace, backlog=4096):
     """Starts a daemon on each address; each is a process, in the order given."""
     started = []
     for address in addresses:
-        with listen(address, namespace) as listener:
+        with listen(address, namespace, backlog) as listener:
             started.append(background.fork(serve, listener, keep=[listener.fileno()]))
     return started
 

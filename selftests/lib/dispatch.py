@@ -44,31 +44,42 @@ class Dispatch:
         """Needed once the module was unloaded: its family gets another number."""
         self._sockets.clear()
 
-    def service_add(self, service):
+    def service_add(self, service, **settings):
         """Adds a service."""
-        self.socket().request(family.SERVICE_ADD, family.encode(family.SERVICE, service_address=service))
+        self._service(family.SERVICE_ADD, service, settings)
+
+    def service_set(self, service, **settings):
+        """Changes a service."""
+        self._service(family.SERVICE_SET, service, settings)
+
+    def _service(self, operation, service, settings):
+        self.socket().request(operation, family.encode(family.SERVICE, service_address=service, **settings))
 
     def service_del(self, service):
         """Deletes a service."""
         self.socket().request(family.SERVICE_DEL, family.encode(family.SERVICE, service_address=service))
 
-    def process_add(self, service, *processes):
+    def process_add(self, service, *processes, **settings):
         """Registers processes."""
         for process in processes:
-            self._process(family.PROCESS_ADD, service, process)
+            self._process(family.PROCESS_ADD, service, process, **settings)
+
+    def process_set(self, service, process, **settings):
+        """Changes a registration."""
+        self._process(family.PROCESS_SET, service, process, **settings)
 
     def process_del(self, service, *processes):
         """Deletes registrations."""
         for process in processes:
             self._process(family.PROCESS_DEL, service, process)
 
-    def _process(self, operation, service, process):
-        values = family.encode(family.PROCESS, service_address=service, process_address=process)
+    def _process(self, operation, service, process, **settings):
+        values = family.encode(family.PROCESS, service_address=service, process_address=process, **settings)
         self.socket().request(operation, values)
 
-    def serve(self, service, *processes):
+    def serve(self, service, *processes, **settings):
         """Adds a service and its processes."""
-        self.service_add(service)
+        self.service_add(service, **settings)
         self.process_add(service, *processes)
 
     def connection_add(self, client, service, process):
@@ -100,9 +111,13 @@ class Dispatch:
         replies = (family.decode(family.PROCESS, one) for one in self.socket().dump(family.PROCESS_GET, asked))
         return {(each["service-address"], each["process-address"]): each for each in replies}
 
-    def connections(self, service=None, process=None, client=None):
+    def process(self, service, process):
+        """One registration, or None."""
+        return self.processes(service).get((service, process))
+
+    def connections(self, service=None, process=None, client=None, **filters):
         """The connections that the table holds, each once."""
-        asked = family.encode(family.CONNECTION, service_address=service, process_address=process)
+        asked = family.encode(family.CONNECTION, service_address=service, process_address=process, **filters)
         replies = [family.decode(family.CONNECTION, one) for one in self.socket().dump(family.CONNECTION_GET, asked)]
         unique = {(each["client-address"], each["service-address"]): each for each in replies}
         return [each for each in unique.values() if client in (None, each["client-address"])]

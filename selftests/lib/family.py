@@ -12,6 +12,29 @@ SERVICE_ADD, SERVICE_DEL, SERVICE_GET = 1, 2, 3
 PROCESS_ADD, PROCESS_DEL, PROCESS_GET = 4, 5, 6
 CONNECTION_ADD, CONNECTION_DEL, CONNECTION_GET = 7, 8, 9
 NET_GET, NET_SET = 10, 11
+SERVICE_SET, PROCESS_SET = 12, 13
+EVENTS = {
+    14: "service-add-ntf",
+    15: "service-set-ntf",
+    16: "service-del-ntf",
+    17: "process-add-ntf",
+    18: "process-set-ntf",
+    19: "process-del-ntf",
+    20: "process-drained-ntf",
+    21: "refused-ntf",
+}
+EVENTS_GROUP = "events"
+NOBODY = 0xFFFFFFFF
+
+STATES = (
+    "none established syn-sent syn-recv fin-wait1 fin-wait2 time-wait close close-wait last-ack listen closing "
+    "new-syn-recv"
+).split()
+SCHEDULERS = "rr wrr lc wlc mh sh saq cpu".split()
+REFUSALS = "tcp reset retry".split()
+PROCESS_STATES = "active draining down".split()
+OWNERS = "none socket pid".split()
+REFUSED_REASONS = "no-process connection-limit".split()
 
 _ADDRESS = [("ipv4", "address"), ("port", "port")]
 _STATS = [(name, "uint") for name in ("connections", "packets-in", "bytes-in", "packets-out", "bytes-out")]
@@ -24,6 +47,14 @@ SERVICE = [
     ("connections", "uint"),
     ("stats", _STATS),
     ("drops", _DROPS),
+    ("scheduler", SCHEDULERS),
+    ("refusal", REFUSALS),
+    ("affinity-timeout", "u32"),
+    ("affinity-prefix-len", "u8"),
+    ("registrant-uid", "u32"),
+    ("registrant-gid", "u32"),
+    ("registrant-prefix", "address"),
+    ("registrant-prefix-len", "u8"),
 ]
 PROCESS = [
     ("service-address", _ADDRESS),
@@ -31,13 +62,31 @@ PROCESS = [
     ("connections", "uint"),
     ("stats", _STATS),
     ("drops", _DROPS),
+    ("weight", "u32"),
+    ("state", PROCESS_STATES),
+    ("drain-timeout", "u32"),
+    ("cpus", "string"),
+    ("owner", OWNERS),
+    ("pid", "u32"),
+    ("pidfd", "u32"),
+    ("uid", "u32"),
+    ("accept-queue", "u32"),
+    ("accept-queue-max", "u32"),
 ]
 CONNECTION = [
     ("client-address", _ADDRESS),
     ("service-address", _ADDRESS),
     ("process-address", _ADDRESS),
-    ("state", "state"),
+    ("state", STATES),
     ("age", "uint"),
+    ("client-prefix", "address"),
+    ("client-prefix-len", "u8"),
+]
+REFUSED = [
+    ("service-address", _ADDRESS),
+    ("client-address", _ADDRESS),
+    ("reason", REFUSED_REASONS),
+    ("count", "uint"),
 ]
 NET = [
     ("process-prefix", "address"),
@@ -47,10 +96,12 @@ NET = [
     ("connections", "uint"),
     ("drops", _DROPS),
 ]
-STATES = (
-    "none established syn-sent syn-recv fin-wait1 fin-wait2 time-wait close close-wait last-ack listen closing "
-    "new-syn-recv"
-).split()
+_SIZES = {"u8": 1, "u32": 4}
+
+
+def content_of(event):
+    """The attribute set of an event."""
+    return {"service": SERVICE, "process": PROCESS, "refused": REFUSED}[event.split("-")[0]]
 
 
 def number(names, name):
@@ -65,17 +116,30 @@ def split(address):
 
 
 def encode(names, **values):
-    """Attributes: an address is a string, another value the bytes of its payload."""
+    """Attributes: values as `decode` gives them, or the bytes of a payload. What is None is left out."""
     encoded = b""
     for name, value in values.items():
         name = name.replace("_", "-")
-        if isinstance(value, str):
-            host, port = split(value)
-            nest = netlink.attribute(1, host) + netlink.attribute(2, port)
-            encoded += netlink.attribute(number(names, name), nest, nested=True)
-        elif value is not None:
-            encoded += netlink.attribute(number(names, name), value)
+        if value is not None:
+            kind = number(names, name)
+            form = names[kind - 1][1]
+            encoded += netlink.attribute(kind, _payload(form, value), nested=form is _ADDRESS)
     return encoded
+
+
+def _payload(form, value):
+    if isinstance(value, bytes):
+        return value
+    if form is _ADDRESS:
+        host, port = split(value)
+        return netlink.attribute(1, host) + netlink.attribute(2, port)
+    if form == "address":
+        return socket.inet_aton(value)
+    if form == "string":
+        return value.encode() + b"\0"
+    if isinstance(form, list):
+        return struct.pack("=I", form.index(value))
+    return value.to_bytes(_SIZES[form], "little")
 
 
 def decode(names, data):
@@ -86,12 +150,14 @@ def decode(names, data):
         if form is _ADDRESS:
             nest = dict(netlink.parse(payload))
             decoded[name] = f"{socket.inet_ntoa(nest[1])}:{struct.unpack('!H', nest[2])[0]}"
-        elif isinstance(form, list):
-            decoded[name] = decode(form, payload)
         elif form == "address":
             decoded[name] = socket.inet_ntoa(payload)
+        elif form == "string":
+            decoded[name] = payload.rstrip(b"\0").decode()
+        elif isinstance(form, list) and isinstance(form[0], str):
+            decoded[name] = form[int.from_bytes(payload, "little")]
+        elif isinstance(form, list):
+            decoded[name] = decode(form, payload)
         else:
             decoded[name] = int.from_bytes(payload, "little")
-            if form == "state":
-                decoded[name] = STATES[decoded[name]]
     return decoded

@@ -13,7 +13,9 @@ _NLA_TYPE = 0x3FFF
 _SOL_NETLINK = 270
 _CAP_ACK, _EXT_ACK, _STRICT = 10, 11, 12
 _GENL_ID_CTRL, _CTRL_CMD_GETFAMILY = 16, 3
-_CTRL_ATTR_FAMILY_ID, _CTRL_ATTR_FAMILY_NAME = 1, 2
+_CTRL_ATTR_FAMILY_ID, _CTRL_ATTR_FAMILY_NAME, _CTRL_ATTR_MCAST_GROUPS = 1, 2, 7
+_CTRL_ATTR_MCAST_GRP_NAME, _CTRL_ATTR_MCAST_GRP_ID = 1, 2
+_ADD_MEMBERSHIP = 1
 _ERR_MSG, _ERR_OFFSET, _ERR_MISS_TYPE, _ERR_MISS_NEST = 1, 2, 5, 6
 
 
@@ -86,6 +88,7 @@ class Socket:
         self._sequence = 0
         self._version = version
         self.interrupted = False
+        self._groups = {}
         self.family = self._resolve(family) if isinstance(family, str) else family
 
     def _resolve(self, name):
@@ -93,7 +96,20 @@ class Socket:
         self.family, self._version, version = _GENL_ID_CTRL, 2, self._version
         (reply,) = self.request(_CTRL_CMD_GETFAMILY, asked)
         self._version = version
-        return struct.unpack("=H", dict(parse(reply))[_CTRL_ATTR_FAMILY_ID])[0]
+        answer = dict(parse(reply))
+        for _, group in parse(answer.get(_CTRL_ATTR_MCAST_GROUPS, b"")):
+            group = dict(parse(group))
+            name = group[_CTRL_ATTR_MCAST_GRP_NAME].rstrip(b"\0").decode()
+            (self._groups[name],) = struct.unpack("=I", group[_CTRL_ATTR_MCAST_GRP_ID])
+        return struct.unpack("=H", answer[_CTRL_ATTR_FAMILY_ID])[0]
+
+    def join(self, group):
+        """Has the family's messages to a multicast group come, too."""
+        self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, self._groups[group])
+
+    def receive_buffer(self, size):
+        """Sets for how many bytes of messages there is room; the kernel doubles it."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
 
     def close(self):
         """Closes the socket."""
@@ -124,7 +140,7 @@ class Socket:
         return self._socket.recv(1 << 17)
 
     def pending(self, timeout=0):
-        """Receives a datagram if one comes in time, else gives None."""
+        """Receives a datagram if one comes in time, else gives None; b"" if some were lost."""
         before = self._socket.gettimeout()
         self._socket.settimeout(timeout)
         try:

@@ -24,7 +24,7 @@ _DEADLINE = 180
 
 
 def test(function=None, *, deadline=_DEADLINE):
-    """Marks a function as a test. Its name is the sentence that it proves."""
+    """Marks a function as a test. Its name is the sentence that it proves; what it returns is shown with the result."""
     if function is None:
         return lambda function: test(function, deadline=deadline)
     function.deadline = deadline * wait.SCALE
@@ -156,6 +156,7 @@ def _run_test(report, each, topology):
     outcome = {} if hung else json.loads(os.read(receiver, 1 << 16) or "{}")
     os.close(receiver)
     if outcome.get("result") == "ok":
+        report.diagnostic(outcome["text"])
         report.ok(each.title)
     elif outcome.get("result") == "skip":
         report.skip(each.title, outcome["text"])
@@ -171,8 +172,7 @@ def _run_test(report, each, topology):
 def _outcome(each, topology):
     """Calls the test."""
     try:
-        each(topology)
-        return {"result": "ok"}
+        return {"result": "ok", "text": each(topology) or ""}
     except check.Skip as reason:
         return {"result": "skip", "text": str(reason).replace("\n", " ")}
     except BaseException:

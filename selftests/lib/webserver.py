@@ -5,6 +5,7 @@
 """
 
 import os
+import signal
 import socket
 import sys
 import tempfile
@@ -13,8 +14,8 @@ from . import background, wait
 
 _NGINX = """\
 daemon off;
-# One process: killing it leaves no worker behind.
-master_process off;
+# One process: killing it leaves no worker behind. But only a master lets its worker end gracefully.
+master_process {master};
 pid {directory}/nginx.pid;
 error_log {directory}/error.log;
 events {{ worker_connections 512; }}
@@ -27,7 +28,8 @@ http {{
     uwsgi_temp_path {directory}/uwsgi;
     scgi_temp_path {directory}/scgi;
     server {{
-        listen {address};
+        listen {address}{reuseport};
+        keepalive_requests {keepalive_requests};
         location / {{ return 200 "nginx $server_addr:$server_port serves $remote_addr:$remote_port\\n"; }}
         location /files/ {{ alias {directory}/files/; }}
     }}
@@ -61,15 +63,18 @@ class WebServer:
     def __init__(self, namespace, address, *argv):
         self.address = address
         self._process = background.program(*argv, namespace=namespace, stderr=self._log())
-        wait.until(lambda: self._listens(namespace), f"`{argv[0]}` listens on {address}")
+        wait.until(lambda: self._lives() and self._listens(namespace), f"`{argv[0]}` listens on {address}")
 
     def _log(self):
         raise NotImplementedError
 
-    def _listens(self, namespace):
-        host, port = self.address.rsplit(":", 1)
+    def _lives(self):
         if self._process.popen.poll() is not None:
             raise RuntimeError(f"`{self._process.popen.args}` ended at once: {self.log()}")
+        return True
+
+    def _listens(self, namespace):
+        host, port = self.address.rsplit(":", 1)
         with namespace, socket.socket() as probe:
             return probe.connect_ex((host, int(port))) == 0
 
@@ -83,19 +88,43 @@ class WebServer:
 
 
 class Nginx(WebServer):
-    """nginx. Its access log has a line `client's address and port, status` a request."""
+    """nginx. Its access log has a line `client's address and port, status` a request.
 
-    def __init__(self, namespace, address):
+    With `graceful` it can be told to `quit`. With `reuseport` others may listen on the address, too.
+    """
+
+    def __init__(self, namespace, address, graceful=False, reuseport=False, keepalive_requests=1000):
         self.directory = tempfile.mkdtemp(prefix="nginx-")
         os.chmod(self.directory, 0o755)
         os.mkdir(f"{self.directory}/files")
         configuration = f"{self.directory}/nginx.conf"
         with open(configuration, "w", encoding="ascii") as file:
-            file.write(_NGINX.format(directory=self.directory, address=address))
+            file.write(
+                _NGINX.format(
+                    directory=self.directory,
+                    address=address,
+                    master="on" if graceful else "off",
+                    reuseport=" reuseport" if reuseport else "",
+                    keepalive_requests=keepalive_requests,
+                )
+            )
         super().__init__(namespace, address, "nginx", "-c", configuration)
+
+    def requests(self):
+        """How many it has answered."""
+        with open(f"{self.directory}/access.log", encoding="utf-8") as file:
+            return sum(1 for _ in file)
+
+    def quit(self):
+        """Has it close its listeners, end what it does and then end itself; waits for that."""
+        self._process.kill(signal.SIGQUIT)
 
     def _log(self):
         return open(f"{self.directory}/error.log", "a", encoding="utf-8")
+
+    def _listens(self, namespace):
+        # It writes this once it listens; a connection might meet another one at the same address.
+        return os.path.exists(f"{self.directory}/nginx.pid") and super()._listens(namespace)
 
     def log(self):
         text = ""

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Connections of several services to one process address, and dumps of some of all connections.
+
+    client                                   server
+    198.51.100.2, .16, .17, .32 eth0 ─────── eth0 198.51.100.1
+                                             192.0.2.1:80, 192.0.2.2:80, 192.0.2.1:8000   services
+                                             10.77.0.1..2:80                              two daemons
+"""
+
+import socket
+
+from lib import capture, check, daemon, family, topology, wait
+from lib.client import Client
+from lib.netlink import NLM_F_DUMP, NetlinkError
+from lib.runner import test
+from lib.topology import CLIENT, HOST, OTHER_HOST, PROCESSES, SERVICE
+
+_SERVICES = [SERVICE, f"{OTHER_HOST}:80", f"{HOST}:8000"]
+_FIRST, _SECOND = PROCESSES[:2]
+_NEIGHBOURS, _STRANGER = ["198.51.100.16", "198.51.100.17"], "198.51.100.32"
+
+
+def setup():
+    net = topology.pair()
+    net.client.batch(*(f"addr add {each}/24 dev eth0" for each in [*_NEIGHBOURS, _STRANGER]))
+    daemon.start(_FIRST, _SECOND, namespace=net.server)
+    return net
+
+
+@test
+def connections_of_several_services_to_one_process_find_back_to_the_address_that_each_client_used(net):
+    for service in _SERVICES:
+        net.control.serve(service, _FIRST)
+    for namespace in (net.client, net.server):
+        with capture.Capture(net.client, "eth0") as wire:
+            clients = [(service, Client(namespace, service)) for _ in range(2) for service in _SERVICES]
+            for service, client in clients:
+                check.equal(client.who(), (_FIRST, client.address), f"process and client of a connection to {service}")
+                check.equal(daemon.name(client.socket.getpeername()), service, "whom the client talks to")
+            for service, client in clients:
+                check.equal(client.download(50_000, 7), daemon.digest(7, 50_000), f"a download from {service}")
+            answers = {seen.source for seen in wire.segments() if not seen.outgoing}
+        if namespace is net.client:
+            check.equal(answers, set(_SERVICES), "who answers on the wire")
+        for service in _SERVICES:
+            check.equal(net.control.process(service, _FIRST)["connections"], 2, f"connections that {service} has there")
+        for _, client in clients:
+            client.reset()
+        net.control.empty()
+
+
+@test
+def one_client_port_serves_for_connections_to_several_services_at_different_processes(net):
+    net.control.serve(_SERVICES[0], _FIRST)
+    net.control.serve(_SERVICES[1], _FIRST, _SECOND)
+    source = f"{CLIENT}:55000"
+    with Client(net.client, _SERVICES[0], source=source) as one, Client(net.client, _SERVICES[1], source=source) as two:
+        # To the first process both would look alike.
+        check.equal((one.who(), two.who()), ((_FIRST, source), (_SECOND, source)), "process and client of each")
+
+
+def _open(net):
+    """Connections of four clients to two services, by client address: service and process."""
+    net.control.serve(_SERVICES[0], _FIRST)
+    net.control.serve(_SERVICES[1], _FIRST, _SECOND)
+    clients = []
+    for source in (CLIENT, *_NEIGHBOURS, _STRANGER):
+        for service in _SERVICES[:2]:
+            clients.append(Client(net.client, service, source=f"{source}:0"))
+    return clients, {client.address: (daemon.name(client.socket.getpeername()), client.who()[0]) for client in clients}
+
+
+@test
+def a_dump_has_the_connections_of_one_service_process_or_client_range_and_no_others(net):
+    net.control.empty()
+    clients, opened = _open(net)
+    dump = lambda **filters: {
+        each["client-address"]: (each["service-address"], each["process-address"])
+        for each in net.control.connections(**filters)
+    }
+    check.equal(dump(), opened, "all connections")
+    of = lambda condition: {client: served for client, served in opened.items() if condition(client, *served)}
+    for service in _SERVICES:
+        check.equal(dump(service=service), of(lambda _, its, __: its == service), f"connections of {service}")
+    for process in (_FIRST, _SECOND, "10.77.0.9:80"):
+        check.equal(dump(process=process), of(lambda _, __, its: its == process), f"connections of {process}")
+    for prefix, length, hosts in (
+        ("198.51.100.16", 28, _NEIGHBOURS),
+        ("198.51.100.16", 32, _NEIGHBOURS[:1]),
+        ("198.51.100.0", 28, [CLIENT]),
+        ("198.51.100.0", 24, [CLIENT, *_NEIGHBOURS, _STRANGER]),
+        ("198.51.101.0", 24, []),
+    ):
+        want = of(lambda client, *_: client.split(":")[0] in hosts)
+        check.equal(dump(client_prefix=prefix, client_prefix_len=length), want, f"connections of {prefix}/{length}")
+    both = dump(service=_SERVICES[1], process=_SECOND, client_prefix="198.51.100.16", client_prefix_len=28)
+    of_both = of(lambda client, *its: its == (_SERVICES[1], _SECOND) and client.split(":")[0] in _NEIGHBOURS)
+    check.equal(both, of_both, "connections that meet all conditions")
+    for client in clients:
+        client.reset()
+
+
+@test
+def a_dump_has_the_connections_in_one_state_and_no_others(net):
+    net.control.empty()
+    clients, opened = _open(net)
+    half_closed, closed, *rest = clients
+    half_closed.socket.shutdown(socket.SHUT_WR)  # the daemon closes, too, and nothing is left there
+    half_closed.ended()
+    closed.send("close")
+    closed.ended()
+    addresses = lambda state: {each["client-address"] for each in net.control.connections(state=state)}
+    wait.until(lambda: addresses("fin-wait2") == {closed.address}, "the one that the daemon closed is in FIN_WAIT2")
+    wait.until(lambda: half_closed.address not in addresses("established"), "the one that the client closed has ended")
+    check.equal(addresses("established"), {client.address for client in rest}, "those that are established")
+    check.equal(addresses("syn-sent"), set(), "those in a state that there is not")
+    shown = {each["state"] for each in net.control.connections(state="established")}
+    check.equal(shown, {"established"}, "the states that are shown")
+    check.equal(len(net.control.connections(_SERVICES[0], state="established")), 3, "those of one service")
+    for client in clients:
+        client.reset()
+
+
+@test
+def a_client_range_that_is_none_is_refused(net):
+    for prefix, length, path in (("198.51.100.1", 24, ["client-prefix"]), ("198.51.100.0", None, None), (None, 24, None)):
+        asked = family.encode(family.CONNECTION, client_prefix=prefix, client_prefix_len=length)
+        error = check.raises(NetlinkError, net.control.socket().request, family.CONNECTION_GET, asked, NLM_F_DUMP)
+        check.equal(error.name, "EINVAL", f"the error of {prefix}/{length}")
+        if path:
+            check.equal(error.path, [family.number(family.CONNECTION, each) for each in path], "the offending attribute")
+        else:
+            missing = "client-prefix" if prefix is None else "client-prefix-len"
+            check.equal(error.missing, [family.number(family.CONNECTION, missing)], "the missing attribute")

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Clients that use a port again for a new connection, right after closing the one before.
+
+    client                       server
+    198.51.100.2 eth0 ────────── eth0 198.51.100.1
+                                 192.0.2.1:80      service
+                                 10.77.0.1..2:80   listening sockets of the test itself
+"""
+
+import time
+
+from lib import check, daemon, topology, wait
+from lib.client import Client
+from lib.runner import test
+from lib.topology import CLIENT, HOST, PROCESSES, SERVICE
+
+_FIRST, _SECOND = PROCESSES[:2]
+
+
+def setup():
+    return topology.pair()
+
+
+class _Processes:
+    """Two processes that are this test."""
+
+    def __init__(self, net):
+        self._net = net
+        self.listeners = {process: daemon.listen(process, net.server) for process in (_FIRST, _SECOND)}
+        net.control.serve(SERVICE, _FIRST, _SECOND)
+
+    def accept(self):
+        """The process and the socket of the connection that came last: it must be at one of them."""
+        for process, listener in self.listeners.items():
+            listener.setblocking(False)
+
+        def accepted():
+            for process, listener in self.listeners.items():
+                try:
+                    return process, listener.accept()[0]
+                except BlockingIOError:
+                    pass
+            return None
+
+        return wait.until(accepted, "a process gets the connection")
+
+    def close(self, process):
+        """The process is gone."""
+        self.listeners.pop(process).close()
+
+
+def _gone(namespace, port):
+    """Waits until a namespace has no socket with this port."""
+    port = f":{port}"
+    find = lambda: namespace.run("ss", "-Htan", "sport", "=", port, "or", "dport", "=", port)
+    wait.until(lambda: not find(), f"no socket with port {port} is left")
+
+
+@test
+def a_port_that_is_used_again_right_after_a_reset_gets_a_fresh_assignment(net):
+    processes = _Processes(net)
+    for namespace, host in ((net.client, CLIENT), (net.server, HOST)):
+        source, served = f"{host}:52000", []
+        for _ in range(6):
+            client = Client(namespace, SERVICE, source=source)
+            process, accepted = processes.accept()
+            served.append(process)
+            client.reset()
+            check.raises(ConnectionResetError, lambda: (accepted.setblocking(True), accepted.recv(1)))
+            accepted.close()
+        check.equal(served, [_FIRST, _SECOND] * 3, f"who got the connections of {host}, in turn")
+
+
+@test
+def a_port_that_is_used_again_is_never_sent_to_a_process_that_is_gone(net):
+    for pause in (0, 0.15):  # at once, and when the entry is older than a moment
+        processes = _Processes(net)
+        source = f"{CLIENT}:{52100 + int(pause * 100)}"
+        client = Client(net.client, SERVICE, source=source)
+        process, accepted = processes.accept()
+        time.sleep(pause)
+        accepted.close()
+        processes.close(process)
+        client.reset()
+        (left,) = processes.listeners
+        with Client(net.client, SERVICE, source=source):
+            check.equal(processes.accept()[0], left, "who got the connection")
+        processes.close(left)
+        net.control.service_del(SERVICE)
+
+
+@test
+def a_port_whose_last_connection_is_in_TIME_WAIT_at_a_process_that_is_gone_gets_another(net):
+    processes = _Processes(net)
+    source = f"{CLIENT}:52200"
+    client = Client(net.client, SERVICE, source=source)
+    process, accepted = processes.accept()
+    accepted.close()
+    client.ended()
+    client.close()
+    state = lambda: [each["state"] for each in net.control.connections(client=source)]
+    wait.until(lambda: state() == ["time-wait"], "the process's socket gets to TIME_WAIT")
+    processes.close(process)
+    with Client(net.client, SERVICE, source=source):
+        (left,) = processes.listeners
+        process, accepted = processes.accept()
+        check.equal(process, left, "who got the connection")
+        (entry,) = net.control.connections(client=source)
+        check.equal((entry["process-address"], entry["state"]), (left, "established"), "the entry's process and state")
+
+
+@test
+def a_port_that_is_used_again_while_the_old_entry_is_there_has_one_entry(net):
+    processes = _Processes(net)
+    source = f"{CLIENT}:52300"
+    for _ in range(8):
+        client = Client(net.client, SERVICE, source=source)
+        process, accepted = processes.accept()
+        (entry,) = net.control.connections(client=source)
+        check.equal(entry["process-address"], process, "the process that its only entry names")
+        client.reset()
+        accepted.close()
+        _gone(net.server, 52300)
+    net.control.empty()
