@@ -10,11 +10,14 @@
 
 import dataclasses
 import json
+import os
+import pwd
 
-from lib import check, daemon, dispatch, namespace, topology
+from lib import check, daemon, dispatch, namespace, topology, wait
 from lib.client import Client, who
 from lib.runner import test
-from lib.topology import CLIENT, PROCESSES, SERVICE
+from lib.tool import Tool
+from lib.topology import CLIENT, HOST, PROCESSES, SERVICE
 
 
 @dataclasses.dataclass
@@ -74,6 +77,95 @@ def it_adds_lists_and_deletes_services_and_processes(net):
 
 
 @test
+def it_sets_how_a_service_works_and_shows_it(net):
+    service = ("service", "set", SERVICE)
+    _tool(net.server, "service", "add", SERVICE, "--scheduler", "wlc", "--refusal", "retry")
+    _tool(net.server, *service, "--affinity", "300/24", "--allow-user", "www-data", "--allow-group", "4711")
+    _tool(net.server, *service, "--allow-range", "10.77.8.0/24")
+    found = net.pair.control.service(SERVICE)
+    uid = pwd.getpwnam("www-data").pw_uid
+    want = {
+        "scheduler": "wlc",
+        "refusal": "retry",
+        "affinity-timeout": 300,
+        "affinity-prefix-len": 24,
+        "registrant-uid": uid,
+        "registrant-gid": 4711,
+        "registrant-prefix": "10.77.8.0",
+        "registrant-prefix-len": 24,
+    }
+    check.equal({name: found[name] for name in want}, want, "the service's settings")
+    check.equal({name: _json(net.server, "service", "show", SERVICE)[name] for name in want}, want, "they, as JSON")
+    shown = _tool(net.server, "service", "show", SERVICE)
+    for words in ("wlc", "retry", "300/24", f"user {uid} and group 4711 in 10.77.8.0/24"):
+        check.true(words in shown, f"`{words}` isn't shown:\n{shown}")
+    _tool(net.server, *service, "--affinity", "0", "--allow-user", "none", "--allow-group", "none")
+    _tool(net.server, *service, "--allow-range", "none", "--scheduler", "rr")
+    found = _json(net.server, "service", "show", SERVICE)
+    gone = ("registrant-uid", "registrant-gid", "registrant-prefix")
+    check.equal([found[name] for name in gone], [None] * 3, "registrants at the end")
+    check.equal((found["affinity-timeout"], found["scheduler"], found["refusal"]), (0, "rr", "retry"), "the rest")
+
+
+@test
+def it_sets_and_drains_processes_and_shows_them(net):
+    first, second, _ = PROCESSES
+    nobody_there = "10.77.0.9:80"
+    net.pair.control.service_add(SERVICE)
+    for process in (first, second):
+        _tool(net.server, "process", "add", SERVICE, process, "--weight", "65535", "--cpus", "0-1")
+    _tool(net.server, "process", "add", SERVICE, nobody_there, "--pid", str(os.getpid()))
+    _tool(net.server, "process", "set", SERVICE, second, "--weight", "0", "--cpus", "")
+    found = _json(net.server, "process", "show", SERVICE, first)
+    check.equal((found["weight"], found["cpus"], found["owner"]), (65535, "0-1", "none"), "the first one's settings")
+    check.equal((found["accept-queue"], found["accept-queue-max"]), (0, 4096), "its accept queue")
+    found = _json(net.server, "process", "show", SERVICE, second)
+    check.equal((found["weight"], found["cpus"], found["state"]), (0, "", "active"), "the second one's settings")
+    found = _json(net.server, "process", "show", SERVICE, nobody_there)
+    check.equal((found["pid"], found["accept-queue-max"]), (os.getpid(), None), "owner and queue where nobody listens")
+    shown = _tool(net.server, "process", "show", SERVICE, nobody_there)
+    check.true(f"pid {os.getpid()}" in shown and "nobody listens" in shown, f"owner and queue aren't shown:\n{shown}")
+    table = _tool(net.server, "process", "list", SERVICE)
+    check.true("65535" in table and "0/4096" in table and f"pid {os.getpid()}" in table, f"not a good table:\n{table}")
+
+    with Client(net.client, SERVICE) as client:
+        check.equal(client.who()[0], first, "who serves")
+        waiting = Tool(net.server, "dispatchctl", "process", "drain", SERVICE, first, "--timeout", "1h", "--wait")
+        wait.until(lambda: _state(net, first) == "draining", "it drains")
+        shown = _tool(net.server, "process", "show", SERVICE, first)
+        check.true("draining, what is left is reset in 35" in shown, f"the time that is left isn't shown:\n{shown}")
+        check.true(not waiting.has_ended(), "the drain has ended with a connection left")
+    check.equal((waiting.status(), _state(net, first)), (0, "down"), "how the drain ended")
+    _tool(net.server, "process", "set", SERVICE, first, "--state", "active")
+    check.equal(who(net.client, SERVICE)[0], first, "who serves again")
+    with Client(net.client, SERVICE) as client:
+        client.who()
+        _tool(net.server, "process", "set", SERVICE, first, "--state", "down")
+        check.raises(ConnectionResetError, client.socket.recv, 1)
+
+
+def _state(net, process):
+    return net.pair.control.process(SERVICE, process)["state"]
+
+
+@test
+def a_drain_that_somebody_stops_is_a_failure_that_says_so(net):
+    process = PROCESSES[0]
+    net.pair.control.serve(SERVICE, process)
+    for stop, words in (
+        (lambda: net.pair.control.process_set(SERVICE, process, state="active"), "active again"),
+        (lambda: net.pair.control.process_del(SERVICE, process), "connection list --service"),
+    ):
+        with Client(net.client, SERVICE) as client:
+            client.who()
+            waiting = Tool(net.server, "dispatchctl", "process", "drain", SERVICE, process, "--wait")
+            wait.until(lambda: _state(net, process) == "draining", "it drains")
+            stop()
+            check.equal(waiting.status(), 1, "the exit status")
+            check.true(words in waiting.stderr, f"not a good explanation: {waiting.stderr}")
+
+
+@test
 def its_JSON_has_the_specifications_names(net):
     net.pair.control.empty()
     net.pair.control.serve(SERVICE, *PROCESSES)
@@ -111,6 +203,29 @@ def it_lists_the_connections_of_one_service_or_process(net):
 
 
 @test
+def it_lists_the_connections_of_a_range_of_clients_or_in_a_state(net):
+    net.pair.control.serve(SERVICE, PROCESSES[0])
+    with Client(net.client, SERVICE) as client, Client(net.server, SERVICE) as local:
+        client.who(), local.who()
+        remote = {client.address}
+        both = {client.address, local.address}
+        for arguments, found in (
+            (("--client", "198.51.100.0/24"), remote),
+            (("--client", CLIENT), remote),
+            (("--client", "192.0.2.0/24"), both - remote),
+            (("--client", "203.0.113.0/24"), set()),
+            (("--state", "established"), both),
+            (("--state", "time-wait"), set()),
+            (("--state", "established", "--client", CLIENT, "--service", SERVICE, "--process", PROCESSES[0]), remote),
+            (("--state", "established", "--client", CLIENT, "--process", PROCESSES[1]), set()),
+        ):
+            listed = {each["client-address"] for each in _json(net.server, "connection", "list", *arguments)}
+            check.equal(listed & both, found, f"connections in the list of {arguments}")
+        table = _tool(net.server, "connection", "list", "--client", CLIENT)
+        check.true(client.address in table and local.address not in table, f"not the client's table:\n{table}")
+
+
+@test
 def it_adds_and_deletes_connections(net):
     net.pair.control.serve(SERVICE, *PROCESSES)
     source = f"{CLIENT}:55000"
@@ -135,6 +250,33 @@ def its_errors_say_what_failed_on_which_object_and_why(net):
     check.true(SERVICE in shown and "EEXIST" in shown, f"not a good explanation: {shown}")
     shown = _fails(net.server, "process", "add", SERVICE, "10.78.0.1:80")
     check.true("10.78.0.1:80" in shown and "EADDRNOTAVAIL" in shown, f"not a good explanation: {shown}")
+    for arguments, words in (
+        (("service", "set", f"{HOST}:99", "--scheduler", "rr"), (f"{HOST}:99", "service list")),
+        (("service", "set", SERVICE, "--allow-range", "10.78.0.0/24"), (SERVICE, "registrant-prefix", "range")),
+        (("process", "set", SERVICE, PROCESSES[0], "--weight", "1"), (PROCESSES[0], f"process list {SERVICE}")),
+        (("process", "drain", SERVICE, PROCESSES[0]), (PROCESSES[0], f"process list {SERVICE}")),
+        (("process", "drain", f"{HOST}:99", PROCESSES[0]), (f"{HOST}:99", "service list")),
+        (("process", "add", SERVICE, PROCESSES[0], "--cpus", "0-9999"), ("no such CPU", "cpus")),
+        (("process", "add", SERVICE, PROCESSES[0], "--cpus", "9x"), ("such as 0-3,8", "cpus")),
+        (("process", "add", SERVICE, PROCESSES[0], "--pid", "4194304"), ("no process with this pid", "ESRCH")),
+    ):
+        shown = _fails(net.server, *arguments)
+        check.true(all(word in shown for word in words), f"not a good explanation: {shown}")
+    for arguments, words in (
+        (("service", "add", SERVICE, "--scheduler", "best"), "rr, wrr, lc, wlc, mh, sh, saq, cpu"),
+        (("service", "add", SERVICE, "--refusal", "drop"), "tcp, reset, retry"),
+        (("service", "add", SERVICE, "--affinity", "5m"), "300/24"),
+        (("service", "add", SERVICE, "--allow-user", "nobody-of-this-name"), "id -u"),
+        (("service", "set", SERVICE), "service set --help"),
+        (("process", "set", SERVICE, PROCESSES[0]), "process set --help"),
+        (("process", "add", SERVICE, PROCESSES[0], "--weight", "65536"), "65535"),
+        (("process", "add", SERVICE, "10.77.0.1"), "IP:PORT"),
+        (("process", "drain", SERVICE, PROCESSES[0], "--timeout", "soon"), "30s"),
+        (("connection", "list", "--state", "asleep"), "time-wait"),
+        (("connection", "list", "--client", "198.51.100.7/24"), "198.51.100.0/24"),
+    ):
+        shown = _fails(net.server, *arguments, status=2)
+        check.true(words in shown, f"not a good explanation: {shown}")
     for arguments in (("service", "add", "nonsense"), ("process", "add", SERVICE), ("frobnicate",), ("service",)):
         _fails(net.server, *arguments, status=2)
 

@@ -206,7 +206,7 @@ fn generated() -> Result<()> {
     Ok(())
 }
 
-/// The workspace, tests included, with the lints of its manifest.
+/// The workspace, tests and optional features included, with the lints of its manifest.
 fn clippy_host() -> Result<()> {
     let mut clippy = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     clippy
@@ -223,6 +223,7 @@ fn clippy_host() -> Result<()> {
         "--quiet",
         "--workspace",
         "--all-targets",
+        "--all-features",
         "--locked",
     ]);
     run_check(clippy.args(["--", "--deny", "warnings"]))

@@ -26,6 +26,7 @@ pub fn run(tally: &mut Tally) -> Result<()> {
         .args([
             "test",
             "--workspace",
+            "--all-features",
             "--no-fail-fast",
             "--color",
             colour,

@@ -59,7 +59,7 @@ impl Tally {
         }
     }
 
-    /// Shows a result, its diagnostics if it is a failure.
+    /// Shows a result with its diagnostics.
     pub fn result(&mut self, result: &TestResult, time: Option<Duration>) {
         let name = result.path.join(": ");
         let time = time.map_or_else(String::new, |time| {
@@ -69,13 +69,12 @@ impl Tally {
             Outcome::Passed => {
                 self.passed += 1;
                 println!("{}  {name}{time}", self.paint("32", "ok    "));
+                explain(&result.diagnostics);
             }
             Outcome::Failed => {
                 self.failed += 1;
                 println!("{}  {name}{time}", self.paint("1;31", "not ok"));
-                for line in &result.diagnostics {
-                    println!("        {line}");
-                }
+                explain(&result.diagnostics);
             }
             Outcome::Skipped(reason) => {
                 self.skipped += 1;
@@ -124,5 +123,12 @@ impl Tally {
         } else {
             text.to_owned()
         }
+    }
+}
+
+/// Shows what belongs to the result above.
+fn explain(diagnostics: &[String]) {
+    for line in diagnostics {
+        println!("        {line}");
     }
 }

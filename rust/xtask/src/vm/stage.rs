@@ -15,19 +15,36 @@ use crate::{guest, modules, paths};
 /// that build scripts and procedural macros aren't linked so too.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
+/// What is built for the guest: cargo's arguments, what comes of them, and where it is put.
+const PROGRAMS: [(&[&str], &[&str], &str); 2] = [
+    (&["--package", "dispatchctl"], &["dispatchctl"], "bin"),
+    // Apart from the tool, which is to be as it is installed: without tokio. Not in the PATH, since
+    // one is called `echo`.
+    (
+        &[
+            "--package",
+            "tcp_dispatch_netlink",
+            "--examples",
+            "--all-features",
+        ],
+        &["examples/echo", "examples/echo_tokio"],
+        "examples",
+    ),
+];
+
 /// Fills `build/guest-KERNEL` and returns an image of it.
 pub fn image(kernel: &str, with_module: bool) -> Result<PathBuf> {
     let dir = paths::build().join(format!("guest-{kernel}"));
     if dir.exists() {
         fs::remove_dir_all(&dir).with_context(|| format!("can't empty {}", dir.display()))?;
     }
-    fs::create_dir_all(dir.join("bin")).with_context(|| format!("can't make {}", dir.display()))?;
+    fs::create_dir_all(&dir).with_context(|| format!("can't make {}", dir.display()))?;
     if with_module {
         let built = modules::build(kernel)?;
         copy(&built.module, &dir.join("tcp_dispatch.ko"))?;
         copy(&built.selftest_module, &dir.join("hook_on_top.ko"))?;
     }
-    copy(&tool()?, &dir.join("bin/dispatchctl"))?;
+    programs(&dir)?;
 
     let (checkout, linux) = (paths::checkout(), paths::linux_source());
     copy(&checkout.join("selftests"), &dir.join("selftests"))?;
@@ -57,31 +74,31 @@ pub fn image(kernel: &str, with_module: bool) -> Result<PathBuf> {
     Ok(image)
 }
 
-/// Builds dispatchctl so that it runs on any C library.
-fn tool() -> Result<PathBuf> {
+/// Builds the tool and the library's examples so that they run on any C library, into `dir`.
+fn programs(dir: &Path) -> Result<()> {
     let target = paths::build().join("tools");
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args([
-            "build",
-            "--quiet",
-            "--profile",
-            "guest",
-            "--package",
-            "dispatchctl",
-            "--target",
-            TARGET,
-        ])
-        .current_dir(paths::checkout())
-        .env("CARGO_TARGET_DIR", &target)
-        .env("RUSTFLAGS", "-C target-feature=+crt-static")
-        .status()
-        .context("can't run cargo to build dispatchctl")?;
-    ensure!(
-        status.success(),
-        "dispatchctl can't be built: see what cargo says above"
-    );
-    Ok(target.join(TARGET).join("guest/dispatchctl"))
+    for (what, made, place) in PROGRAMS {
+        let status = Command::new(&cargo)
+            .args(["build", "--quiet", "--profile", "guest", "--target", TARGET])
+            .args(what)
+            .current_dir(paths::checkout())
+            .env("CARGO_TARGET_DIR", &target)
+            .env("RUSTFLAGS", "-C target-feature=+crt-static")
+            .status()
+            .with_context(|| format!("can't run cargo to build {}", made.join(", ")))?;
+        ensure!(
+            status.success(),
+            "{} can't be built: see what cargo says above",
+            made.join(", ")
+        );
+        for program in made {
+            let program = target.join(TARGET).join("guest").join(program);
+            let name = program.file_name().expect("it is a file");
+            copy(&program, &dir.join(place).join(name))?;
+        }
+    }
+    Ok(())
 }
 
 /// Copies a file or a tree. What isn't there yet in a young checkout is left out.
