@@ -27,28 +27,23 @@ const BATCH: usize = 64;
 pub(crate) fn connections_of(net: &DispatchNet, process: &RcuArc<Process>) -> Result {
     let mut walk = Walk::enter(net.connections.walkable())?;
     let mut found = KVec::with_capacity(BATCH, GFP_KERNEL)?;
-    let mut more = true;
-    while more {
-        let mut section = walk.section();
-        for _ in 0..BATCH {
-            let Some(connection) = section.next() else {
-                more = false;
-                break;
-            };
+    loop {
+        let more = walk.visit(BATCH, |connection| {
             if !connection.process.ptr_eq(process) {
-                continue;
+                return;
             }
             let socket = Sock::find(net.net(), connection.to_process(), connection.iif);
             if let Some(socket) = socket.filter(|socket| socket.state() != TCP_TIME_WAIT) {
-                // There is room: each round finds at most as many as it looks at.
-                found.push(socket, GFP_ATOMIC)?;
+                // There is room: it visits no more than that.
+                let _ = found.push_within_capacity(socket);
             }
-        }
-        drop(section);
+        });
         for socket in found.drain_all() {
             socket.abort();
         }
         cond_resched();
+        if !more {
+            return Ok(());
+        }
     }
-    Ok(())
 }

@@ -187,19 +187,11 @@ pub(crate) fn sweep(net: &DispatchNet) {
     let Ok(mut walk) = Walk::enter(&net.affinities.table) else {
         return;
     };
-    let mut more = true;
-    while more {
-        let mut section = walk.section();
-        for _ in 0..BATCH {
-            let Some(affinity) = section.next() else {
-                more = false;
-                break;
-            };
-            if is_stale(&affinity, &Guard::new()) {
-                net.affinities.remove(affinity);
-            }
+    while walk.visit(BATCH, |affinity| {
+        if is_stale(&affinity, &Guard::new()) {
+            net.affinities.remove(affinity);
         }
-        drop(section);
+    }) {
         cond_resched();
     }
 }

@@ -158,7 +158,6 @@ fn begin(
         }
     };
     let given = give_to_tcp(skb);
-    connection.begin();
     if sock::socket_state(net.net(), connection.to_process(), connection.iif).is_some() {
         began(net, connection, guard);
         return Verdict::Given(given);
@@ -174,8 +173,14 @@ fn begin(
     Verdict::Given(given)
 }
 
-/// Counts a connection that has begun, and tells of it.
+/// Notes that a connection has begun, counts it, and tells of it.
 pub(crate) fn began(net: &DispatchNet, connection: &Connection, guard: &Guard) {
+    connection.begin();
+    assigned(net, connection, guard);
+}
+
+/// Counts a connection that is assigned, and tells of it.
+pub(crate) fn assigned(net: &DispatchNet, connection: &Connection, guard: &Guard) {
     let process = &connection.process;
     process.stats.connection();
     process.service.stats.connection();

@@ -116,6 +116,11 @@ impl Connection {
         self.stage.load(ordering::Relaxed) == stage as i32
     }
 
+    /// Whether TCP has not seen its first packet yet, so that it may come to nothing.
+    pub(crate) fn is_in_the_making(&self) -> bool {
+        self.is_at(Stage::Making)
+    }
+
     /// Whether it was assigned before its first packet, and that has not come yet.
     pub(crate) fn is_reserved(&self) -> bool {
         self.is_at(Stage::Reserved)

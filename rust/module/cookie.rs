@@ -62,7 +62,6 @@ pub(crate) fn acknowledgement(
         };
     match net.insert(connection.clone()) {
         Ok(()) => {
-            connection.begin();
             assign::began(net, &connection, guard);
             ingress::deliver(segment, &connection)
         }

@@ -19,6 +19,7 @@ use crate::{
         netlink_notifier::SocketReleased,
         pid::PidWatch,
         rcu::{RcuArc, RcuRef},
+        trace,
     },
 };
 use core::mem::offset_of;
@@ -185,6 +186,13 @@ impl DispatchNet {
         let Some(last) = self.connections.remove(connection) else {
             return false;
         };
+        if !connection.is_in_the_making() {
+            trace::expired(
+                connection.client(),
+                connection.service_address(),
+                connection.process_address(),
+            );
+        }
         if last && connection.process.state() == State::Draining {
             self.settle.expedite();
         }

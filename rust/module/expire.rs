@@ -15,7 +15,6 @@ use crate::{
         delayed_work::cond_resched,
         rhashtable::Walk,
         sock::{self, TCP_TIME_WAIT},
-        trace,
     },
 };
 use kernel::{sync::atomic::ordering, time::Msecs};
@@ -40,25 +39,12 @@ pub(crate) fn sweep(net: &DispatchNet) -> Option<Msecs> {
     };
     let number = net.sweeps.fetch_add(1, ordering::Full) + 1;
     let mut draining = false;
-    let mut more = true;
-    while more {
-        let mut section = walk.section();
-        for _ in 0..BATCH {
-            let Some(connection) = section.next() else {
-                more = false;
-                break;
-            };
-            draining |= connection.process.state() == State::Draining;
-            if has_ended(net, &connection, number) {
-                net.remove(connection);
-                trace::expired(
-                    connection.client(),
-                    connection.service_address(),
-                    connection.process_address(),
-                );
-            }
+    while walk.visit(BATCH, |connection| {
+        draining |= connection.process.state() == State::Draining;
+        if has_ended(net, &connection, number) {
+            net.remove(connection);
         }
-        drop(section);
+    }) {
         cond_resched();
     }
     net.sweeps_done.store(number, ordering::Release);

@@ -4,6 +4,7 @@
 
 use super::{address, service};
 use crate::{
+    assign,
     bindings::*,
     connection::{ByClient, Connection, ConnectionRef, InsertError},
     dispatch_net::DispatchNet,
@@ -54,10 +55,9 @@ fn add(request: Request<'_>) -> Result {
     };
     let connection = Connection::new(client.address, service.address(), process.clone(), 0)?;
     connection.reserve();
-    match net.insert(connection) {
+    match net.insert(connection.clone()) {
         Ok(()) => {
-            process.stats.connection();
-            service.stats.connection();
+            assign::assigned(net, &connection, &Guard::new());
             Ok(())
         }
         Err(InsertError::Exists) => refuse(

@@ -223,6 +223,24 @@ impl<'table, T: Table> Walk<'table, T> {
     }
 }
 
+impl<T: Table> Walk<'_, T> {
+    /// Visits the next `size` entries in one read section. `false` if there are no more.
+    pub(crate) fn visit(
+        &mut self,
+        size: usize,
+        mut visit: impl FnMut(RcuRef<'_, T::Entry>),
+    ) -> bool {
+        let mut section = self.section();
+        for _ in 0..size {
+            match section.next() {
+                Some(entry) => visit(entry),
+                None => return false,
+            }
+        }
+        true
+    }
+}
+
 impl<T: Table> Drop for Walk<'_, T> {
     fn drop(&mut self) {
         // SAFETY: The walk was entered, and no section is open.
