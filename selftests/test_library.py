@@ -68,7 +68,8 @@ def a_daemon_registers_its_listening_socket_and_serves(net):
         check.equal((each["owner"], each["state"], each["weight"]), ("socket", "active", 1), "the registration")
     for _ in range(4):
         _serves(net)
-    check.equal([each["stats"]["connections"] for each in net.control.processes(SERVICE).values()], [2, 2], "connections")
+    had = [each["stats"]["connections"] for each in net.control.processes(SERVICE).values()]
+    check.equal(had, [2, 2], "connections of the two")
 
 
 @test

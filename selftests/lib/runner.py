@@ -153,6 +153,7 @@ def _run_test(report, each, topology):
         _ended(pid, 2 * wait.SCALE)
     _kill_group(pid)
     os.waitpid(pid, 0)
+    _wait_for_group(pid)
     outcome = {} if hung else json.loads(os.read(receiver, 1 << 16) or "{}")
     os.close(receiver)
     if outcome.get("result") == "ok":
@@ -196,6 +197,22 @@ def _ended(pid, seconds):
         return bool(select.select([process], [], [], seconds)[0])
     finally:
         os.close(process)
+
+
+def _wait_for_group(leader):
+    """Waits until what was killed has closed its files: it may have addresses that the next test needs."""
+
+    def lives(process):
+        try:
+            # Behind the name, which may have anything in it: the state, the parent, the group.
+            state, _, group = (process / "stat").read_text().rpartition(")")[2].split()[:3]
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+        return int(group) == leader and state not in "ZX"
+
+    wait.until(
+        lambda: not any(map(lives, pathlib.Path("/proc").glob("[0-9]*"))), "the processes that a test started end"
+    )
 
 
 def _kill_group(leader):

@@ -48,4 +48,4 @@ class Tool:
 
 def _text(file):
     # By position: the program writes where the file's offset is.
-    return os.pread(file.fileno(), 1 << 20, 0).decode()
+    return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode()
