@@ -133,8 +133,8 @@ def lost_events_are_told_and_it_goes_on(net):
     wait.until(lost, "an object tells that events were lost")
     check.equal({json.loads(each)["name"] for each in lost()}, {"lost"}, "what it is")
     net.control.service_del(SERVICE)
-    for each in (line, objects):
-        wait.until(lambda: SERVICE in each.lines()[-1] and "service" in each.lines()[-1], "the events afterwards come")
+    for each, words in ((line, f"service {SERVICE} deleted"), (objects, '"service-del-ntf"')):
+        wait.until(lambda: any(words in one for one in each.lines()[-2:]), "the events afterwards come")
     check.true(len(line.lines()) < 3000, "all events came: nothing was lost")
 
 

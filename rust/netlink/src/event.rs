@@ -30,8 +30,9 @@ pub enum Event {
     ProcessDrained(Process),
     /// New connections were refused. At most one a second and service.
     Refused(Refused),
-    /// The reader was too slow: events were lost here. What is known of the
-    /// objects must be asked for again.
+    /// The reader was too slow: events were lost before this, and perhaps
+    /// among those that came last. What is known of the objects must be asked
+    /// for again, now.
     Lost,
 }
 

@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use std::collections::VecDeque;
 use std::io;
+use std::mem;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,8 @@ pub struct Events {
     family: u16,
     /// Decoded, and not taken yet.
     pending: VecDeque<Event>,
+    /// Events were lost, which is not told yet.
+    overrun: bool,
 }
 
 impl Events {
@@ -36,6 +39,7 @@ impl Events {
             socket,
             family: family.id,
             pending: VecDeque::new(),
+            overrun: false,
         })
     }
 
@@ -47,8 +51,14 @@ impl Events {
             }
             let datagram = match self.socket.try_receive() {
                 Ok(Some(datagram)) => datagram,
-                Ok(None) => return Ok(None),
-                Err(Error::Overrun) => return Ok(Some(Event::Lost)),
+                // From the overrun until what had come is taken, the kernel
+                // drops every event and says nothing more of it. So only now
+                // is all lost that will be.
+                Ok(None) => return Ok(mem::take(&mut self.overrun).then_some(Event::Lost)),
+                Err(Error::Overrun) => {
+                    self.overrun = true;
+                    continue;
+                }
                 Err(error) => return Err(error),
             };
             let events = decode_datagram(&datagram, self.family)
@@ -145,6 +155,7 @@ mod tests {
             socket: Socket::open(NETLINK_GENERIC).unwrap(),
             family: 0,
             pending: VecDeque::new(),
+            overrun: false,
         }
     }
 
@@ -154,6 +165,17 @@ mod tests {
         let start = Instant::now();
         assert_eq!(silent().wait(Some(time)).unwrap(), None);
         assert!(start.elapsed() >= time);
+    }
+
+    #[test]
+    fn a_loss_is_told_once_and_after_what_came_before_it() {
+        let mut events = silent();
+        events.overrun = true;
+        let earlier = Event::ServiceDeleted(crate::Service::new("192.0.2.1:80".parse().unwrap()));
+        events.pending.push_back(earlier.clone());
+        assert_eq!(events.try_next().unwrap(), Some(earlier));
+        assert_eq!(events.try_next().unwrap(), Some(Event::Lost));
+        assert_eq!(events.try_next().unwrap(), None);
     }
 
     #[cfg(feature = "tokio")]
