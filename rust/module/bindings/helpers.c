@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /* See helpers.h. */
 
+#include <linux/fs.h>
+#include <linux/magic.h>
 #include <linux/netdevice.h>
 #include <linux/ip.h>
 #include <linux/percpu.h>
@@ -184,6 +186,21 @@ int tcp_dispatch_sk_state(const struct sock *sk)
 	return state == TCP_TIME_WAIT ? READ_ONCE(inet_twsk(sk)->tw_substate) : state;
 }
 
+u32 tcp_dispatch_sk_ack_backlog(const struct sock *sk)
+{
+	return READ_ONCE(sk->sk_ack_backlog);
+}
+
+u32 tcp_dispatch_sk_max_ack_backlog(const struct sock *sk)
+{
+	return READ_ONCE(sk->sk_max_ack_backlog);
+}
+
+kuid_t tcp_dispatch_sk_uid(const struct sock *sk)
+{
+	return READ_ONCE(sk->sk_uid);
+}
+
 /* netlink */
 
 int tcp_dispatch_nla_parse_socket_address(struct nlattr *tb[],
@@ -356,6 +373,14 @@ struct pid *tcp_dispatch_get_current_tgid(void)
 struct pid *tcp_dispatch_get_pid(struct pid *pid)
 {
 	return get_pid(pid);
+}
+
+struct pid *tcp_dispatch_get_pid_of_pidfd(const struct file *file)
+{
+	const struct inode *inode = file_inode(file);
+
+	/* As pidfd_pid() has it, which knows the file's operations instead. */
+	return inode->i_sb->s_magic == PID_FS_MAGIC ? get_pid(inode->i_private) : NULL;
 }
 
 bool tcp_dispatch_task_is_alive(struct task_struct *task)

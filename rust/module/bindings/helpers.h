@@ -55,6 +55,13 @@ void tcp_dispatch_netdev_tx_dropped(struct net_device *dev);
 
 /* sockets */
 int tcp_dispatch_sk_state(const struct sock *sk);
+/*
+ * With lockdep, bindgen loses a member of socket_lock_t, and with it the offsets
+ * of what stands behind a socket's lock.
+ */
+u32 tcp_dispatch_sk_ack_backlog(const struct sock *sk);
+u32 tcp_dispatch_sk_max_ack_backlog(const struct sock *sk);
+kuid_t tcp_dispatch_sk_uid(const struct sock *sk);
 
 /* netlink */
 int tcp_dispatch_nla_parse_socket_address(struct nlattr *tb[],
@@ -93,6 +100,7 @@ void tcp_dispatch_cond_resched(void);
 /* processes of the kernel's */
 struct pid *tcp_dispatch_get_current_tgid(void);
 struct pid *tcp_dispatch_get_pid(struct pid *pid);
+struct pid *tcp_dispatch_get_pid_of_pidfd(const struct file *file);
 bool tcp_dispatch_task_is_alive(struct task_struct *task);
 kuid_t tcp_dispatch_task_euid(struct task_struct *task);
 void tcp_dispatch_init_wait_func(struct wait_queue_entry *entry,

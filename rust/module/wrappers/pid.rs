@@ -18,9 +18,6 @@ use kernel::{
 };
 use pin_init::{pin_data, pinned_drop};
 
-/// The superblock's number of pidfds' file system, `include/uapi/linux/magic.h`.
-const PID_FS_MAGIC: usize = 0x5049_4446;
-
 /// A reference to a `struct pid`, which is never given to another process.
 ///
 /// # Invariants
@@ -65,16 +62,9 @@ impl Pid {
         if file.is_null() {
             return Err(EBADF);
         }
-        // SAFETY: The file is held until `fput()`, and its inode with it. An inode of that file
-        // system refers to the `struct pid` that it holds, as `pidfd_pid()` has it.
+        // SAFETY: The file is held until `fput()`, and what it is a pidfd of with it.
         let pid = unsafe {
-            let inode = (*file).f_inode;
-            let is_pidfd = (*(*inode).i_sb).s_magic == PID_FS_MAGIC;
-            let pid = if is_pidfd {
-                bindings::tcp_dispatch_get_pid((*inode).i_private.cast())
-            } else {
-                core::ptr::null_mut()
-            };
+            let pid = bindings::tcp_dispatch_get_pid_of_pidfd(file);
             bindings::fput(file);
             pid
         };

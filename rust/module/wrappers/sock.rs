@@ -113,13 +113,13 @@ impl Listener {
                 0,
             )
         };
+        let sk = NonNull::new(sk)?.as_ptr();
         // SAFETY: The listener isn't freed in this read section.
-        NonNull::new(sk).map(|sk| unsafe {
-            let sk = sk.as_ref();
+        Some(unsafe {
             Self {
-                accept_queue: ptr::addr_of!(sk.sk_ack_backlog).read_volatile(),
-                accept_queue_max: ptr::addr_of!(sk.sk_max_ack_backlog).read_volatile(),
-                user: Uid::from_raw(ptr::addr_of!(sk.sk_uid).read_volatile()),
+                accept_queue: bindings::tcp_dispatch_sk_ack_backlog(sk),
+                accept_queue_max: bindings::tcp_dispatch_sk_max_ack_backlog(sk),
+                user: Uid::from_raw(bindings::tcp_dispatch_sk_uid(sk)),
             }
         })
     }
