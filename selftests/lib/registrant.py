@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """A daemon that registers itself."""
 
+import contextlib
 import mmap
 import os
 
@@ -40,7 +41,8 @@ def _run(namespace, service, process, user, ballast, settings, tell):
 def _occupy(size):
     """Memory that is really there, in small pages."""
     memory = mmap.mmap(-1, max(size, _PAGE))
-    memory.madvise(mmap.MADV_NOHUGEPAGE)
+    with contextlib.suppress(OSError):  # a kernel without huge pages knows no such advice
+        memory.madvise(mmap.MADV_NOHUGEPAGE)
     for at in range(0, size, _PAGE):
         memory[at] = 1
     return memory
