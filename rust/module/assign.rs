@@ -41,10 +41,7 @@ pub(crate) fn first_packet(
             if connection.is_reserved() {
                 connection.begin();
             }
-            return match translate_syn(net, segment, &connection, guard) {
-                Ok(_) => Verdict::Pass,
-                Err(verdict) => verdict,
-            };
+            return ingress::pass(translate_syn(net, segment, &connection, guard));
         }
         net.remove(connection);
     }
@@ -60,10 +57,9 @@ pub(crate) fn first_packet(
     }
     match assign(net, &service, &tuple, segment.skb().iif(), guard) {
         Ok(Assigned::New(connection)) => begin(net, segment, &connection, guard),
-        Ok(Assigned::Known(connection)) => match translate_syn(net, segment, &connection, guard) {
-            Ok(_) => Verdict::Pass,
-            Err(verdict) => verdict,
-        },
+        Ok(Assigned::Known(connection)) => {
+            ingress::pass(translate_syn(net, segment, &connection, guard))
+        }
         Err(unassigned) => {
             turn_away(net, &service, segment, unassigned, guard);
             Verdict::Consumed

@@ -142,9 +142,7 @@ impl<'a> Choice<'a> {
     }
 
     fn listener(&self, process: &Process) -> Option<Listener> {
-        let to_process = Tuple::new(self.tuple.source(), process.address);
-        Listener::find(self.net.net(), &to_process, self.iif, self.guard)
-            .filter(|listener| process.owns(listener))
+        process.listener(self.net.net(), self.tuple.source(), self.iif, self.guard)
     }
 }
 

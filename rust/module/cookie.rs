@@ -14,11 +14,7 @@ use crate::{
     service::Service,
     stats::Drop,
     tcp_dispatch_core::{packet::TcpFlags, Tuple},
-    wrappers::{
-        net_protocol::Verdict,
-        sk_buff::Segment,
-        sock::{self, Listener},
-    },
+    wrappers::{net_protocol::Verdict, sk_buff::Segment, sock},
 };
 use kernel::sync::rcu::Guard;
 
@@ -81,9 +77,9 @@ pub(crate) fn acknowledgement(
 /// Whether a process may have a connection that it has answered the SYN of. It may if it drains by
 /// now, or has no weight any longer.
 fn may_have(net: &DispatchNet, process: &Process, tuple: &Tuple, iif: i32, guard: &Guard) -> bool {
-    let to_process = Tuple::new(tuple.source(), process.address);
     process.state() != State::Down
         && process.owner.is_there(guard)
-        && Listener::find(net.net(), &to_process, iif, guard)
-            .is_some_and(|listener| process.owns(&listener))
+        && process
+            .listener(net.net(), tuple.source(), iif, guard)
+            .is_some()
 }

@@ -56,7 +56,13 @@ pub(crate) fn receive(skb: &mut SkBuff, guard: &Guard) -> Verdict {
 /// Gives a packet to the process that serves its connection.
 #[inline]
 pub(crate) fn deliver(segment: Segment<'_>, connection: &Connection) -> Verdict {
-    match to_process(segment, connection) {
+    pass(to_process(segment, connection))
+}
+
+/// What becomes of a packet that was translated, or couldn't be.
+#[inline]
+pub(crate) fn pass(translated: Result<&mut SkBuff, Verdict>) -> Verdict {
+    match translated {
         Ok(_) => Verdict::Pass,
         Err(verdict) => verdict,
     }
@@ -106,12 +112,8 @@ fn answer_local_client(net: &DispatchNet, segment: Segment<'_>, guard: &Guard) -
         return Verdict::Pass;
     };
     let length = segment.len();
-    let translated = translate(segment, &connection, |segment| {
+    pass(translate(segment, &connection, |segment| {
         segment.rewrite_source(connection.service_address());
         connection.process.count_out(length);
-    });
-    match translated {
-        Ok(_) => Verdict::Pass,
-        Err(verdict) => verdict,
-    }
+    }))
 }

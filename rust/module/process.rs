@@ -5,11 +5,12 @@
 use crate::{
     service::Service,
     stats::{Drop, Drops, Stats},
-    tcp_dispatch_core::SocketAddress,
+    tcp_dispatch_core::{SocketAddress, Tuple},
     wrappers::{
         clock,
         cpus::Cpus,
         cred::Uid,
+        net::Net,
         pid::Pid,
         rcu::{RcuArc, RcuCell},
         sock::Listener,
@@ -226,10 +227,17 @@ impl Process {
         self.connections.load(ordering::Relaxed).max(0) as u64
     }
 
-    /// Whether connections may be given to `listener`, which is at the process's address: not to
-    /// another user's who took a registrant's address.
-    pub(crate) fn owns(&self, listener: &Listener) -> bool {
-        self.registrant.is_none_or(|user| user == listener.user)
+    /// The listener that takes connections of `client`, which come by the device of index `iif`: not
+    /// another user's who took a registrant's address. In an RCU read section.
+    pub(crate) fn listener(
+        &self,
+        net: &Net,
+        client: SocketAddress,
+        iif: i32,
+        guard: &Guard,
+    ) -> Option<Listener> {
+        Listener::find(net, &Tuple::new(client, self.address), iif, guard)
+            .filter(|listener| self.registrant.is_none_or(|user| user == listener.user))
     }
 
     /// Counts a packet of `bytes` from a client, here and at the service.

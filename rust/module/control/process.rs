@@ -9,11 +9,10 @@ use crate::{
     dispatch_net::{ControlGuard, DispatchNet},
     plan::MAX_PROCESSES,
     process::{Owner, Process, State},
-    tcp_dispatch_core::{SocketAddress, Tuple},
+    tcp_dispatch_core::SocketAddress,
     wrappers::{
         genetlink::{doit, dumpit, Dump, Message, Request, RequestAttributes},
         rcu::RcuArc,
-        sock::Listener,
     },
 };
 use kernel::{
@@ -186,9 +185,8 @@ pub(super) fn put(message: &mut Message, net: &DispatchNet, process: &Process) -
     if let Some(user) = process.registrant {
         message.put_u32(TCP_DISPATCH_A_PROCESS_UID, user.number(net.net()))?;
     }
-    let from_anywhere = Tuple::new(SocketAddress::new([0; 4], 0), process.address);
-    let listener = Listener::find(net.net(), &from_anywhere, 0, &Guard::new());
-    if let Some(listener) = listener.filter(|listener| process.owns(listener)) {
+    let anybody = SocketAddress::new([0; 4], 0);
+    if let Some(listener) = process.listener(net.net(), anybody, 0, &Guard::new()) {
         let (queue, max) = (listener.accept_queue, listener.accept_queue_max);
         message.put_u32(TCP_DISPATCH_A_PROCESS_ACCEPT_QUEUE, queue)?;
         message.put_u32(TCP_DISPATCH_A_PROCESS_ACCEPT_QUEUE_MAX, max)?;
