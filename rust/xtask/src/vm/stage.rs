@@ -16,8 +16,9 @@ use crate::{guest, modules, paths};
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// What is built for the guest: cargo's arguments, what comes of them, and where it is put.
-const PROGRAMS: [(&[&str], &[&str], &str); 2] = [
+const PROGRAMS: [(&[&str], &[&str], &str); 3] = [
     (&["--package", "dispatchctl"], &["dispatchctl"], "bin"),
+    (&["--package", "tcp_dispatch_bench"], &["bench"], "bench"),
     // Apart from the tool, which is to be as it is installed: without tokio. Not in the PATH, since
     // one is called `echo`.
     (
