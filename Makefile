@@ -21,6 +21,7 @@ help:
 	@echo
 	@echo 'make setup [KERNEL=debug]  only set up'
 	@echo 'make soak [MINUTES=20]     processes come, go, die and drain under load, in the VM'
+	@echo 'make profile               where the instructions of a round trip go, in the VM'
 	@echo 'make vm [KERNEL=debug]     a shell in the VM, the module loaded'
 	@echo 'make modules               build tcp_dispatch.ko for the VM'
 	@echo 'make modules KDIR=DIR      build it for another prepared kernel tree'
@@ -42,7 +43,13 @@ cargo:
 # How long `make soak` takes, without the boot.
 MINUTES ?= 20
 
-.PHONY: demo test soak setup vm lint generate
+# What `make profile` looks at: `cargo xtask profile --help` has the choices.
+OPERATION ?= round-trip
+CLIENT ?= remote
+DISPATCHER ?= tcp_dispatch
+AGAINST ?= direct
+
+.PHONY: demo test soak profile setup vm lint generate
 demo: cargo
 	@$(XTASK) demo
 
@@ -52,6 +59,9 @@ test: cargo
 soak: cargo
 	@$(XTASK) vm --kernel $(KERNEL) --timeout $$(($(MINUTES) * 60 + 3600)) -- \
 		/opt/tcp_dispatch/selftests/soak --minutes $(MINUTES)
+
+profile: cargo
+	@$(XTASK) profile --operation $(OPERATION) --client $(CLIENT) $(DISPATCHER) $(AGAINST)
 
 setup: cargo
 	@$(XTASK) setup --kernel $(KERNEL)

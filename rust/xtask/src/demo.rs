@@ -29,6 +29,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         machine: args.machine,
         module: true,
         share: None,
+        plugin: None,
         input: Input::None,
         output: Output::Ours,
         command: vec![SCRIPT.into()],

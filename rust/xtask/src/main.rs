@@ -10,6 +10,7 @@ mod kernel;
 mod lint;
 mod modules;
 mod paths;
+mod profile;
 mod setup;
 mod test;
 mod vm;
@@ -38,6 +39,8 @@ enum Command {
     Test(test::Args),
     /// Show the main job with real daemons
     Demo(demo::Args),
+    /// Count instructions by function, through one dispatcher and another
+    Profile(profile::Args),
     /// Check formatting, lints, the netlink specification and what is generated from it
     Lint(lint::Args),
     /// Write again what is generated from the netlink specification
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Command::Vm(args) => vm::run(args),
         Command::Test(args) => test::run(args),
         Command::Demo(args) => demo::run(args),
+        Command::Profile(args) => profile::run(args),
         Command::Lint(args) => lint::run(args),
         Command::Generate(args) => generate::run(args),
     };

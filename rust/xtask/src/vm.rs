@@ -100,6 +100,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         machine: args.machine,
         module: !args.no_module,
         share: args.share,
+        plugin: None,
         input: if shell || args.tty {
             Input::Terminal
         } else {

@@ -77,6 +77,7 @@ pub fn run(machine: MachineArgs, filter: Option<String>, mut tally: Tally) -> Re
         machine,
         module: true,
         share: None,
+        plugin: None,
         input: Input::None,
         output: Output::To(sink),
         command: [RUNNER.into()]

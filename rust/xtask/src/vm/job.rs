@@ -3,6 +3,7 @@
 //! What the guest is to do, and how it is told.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io::IsTerminal;
 use std::os::unix::ffi::OsStrExt;
@@ -20,6 +21,8 @@ pub struct Job {
     pub module: bool,
     /// What the guest sees at `/share`.
     pub share: Option<PathBuf>,
+    /// What watches the guest from within QEMU.
+    pub plugin: Option<Plugin>,
     /// Where the command's input comes from.
     pub input: Input,
     /// Where its output goes.
@@ -28,6 +31,14 @@ pub struct Job {
     pub timeout: Option<Duration>,
     /// The command; none is a shell.
     pub command: Vec<OsString>,
+}
+
+/// A plugin of QEMU's.
+pub struct Plugin {
+    /// The shared library that it is.
+    pub library: File,
+    /// What it is to write to, as its argument `output` says.
+    pub output: File,
 }
 
 /// Where the command's input comes from.

@@ -14,6 +14,7 @@ use std::thread::{self, JoinHandle};
 
 use anyhow::{ensure, Context, Result};
 
+use super::job::Plugin;
 use super::{child, MachineArgs};
 use crate::{buildroot, paths};
 
@@ -166,6 +167,16 @@ impl Machine {
             .args(["-chardev", &format!("socket,id=share,fd={number}")]);
         self.command
             .args(["-device", "vhost-user-fs-pci,chardev=share,tag=share"]);
+        Ok(())
+    }
+
+    /// Loads a plugin.
+    pub fn plugin(&mut self, plugin: Plugin) -> Result<()> {
+        let library = self.inherit(plugin.library)?;
+        let output = self.inherit(plugin.output)?;
+        self.command.arg("-plugin").arg(format!(
+            "file=/proc/self/fd/{library},output=/proc/self/fd/{output}"
+        ));
         Ok(())
     }
 

@@ -73,6 +73,9 @@ pub fn run(job: Job) -> Result<Outcome> {
     if let Some(dir) = &job.share {
         machine.share(dir)?;
     }
+    if let Some(plugin) = job.plugin {
+        machine.plugin(plugin)?;
+    }
     let size = connect(&mut machine, job.input, job.output, streams, mark, &events)?;
     let verdict = machine.port("verdict")?;
     let mut answers = verdict.try_clone()?;

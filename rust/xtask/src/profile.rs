@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `cargo xtask profile`: where the instructions go that one dispatcher takes and another doesn't.
+
+mod difference;
+mod plugin;
+mod report;
+mod symbols;
+mod windows;
+
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+
+use anyhow::{ensure, Context, Result};
+
+use crate::setup;
+use crate::vm::job::{Input, Job, Output, Plugin};
+use crate::vm::pump::Sink;
+use crate::vm::{self, MachineArgs};
+use difference::Difference;
+use symbols::Symbols;
+
+/// What executes the operations, in the guest, and says how many there were.
+const BENCH: &str = "/opt/tcp_dispatch/selftests/bench/run";
+
+/// Runs the bench and, while the modules that it loaded are there, tells of the symbols after an
+/// empty line.
+const SCRIPT: &str = r#""$@" && echo && exec cat /proc/kallsyms"#;
+
+/// How long that may take: QEMU counts as it goes.
+const SECONDS: u64 = 1200;
+
+/// Arguments of `cargo xtask profile`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// What the client does with the daemon
+    #[arg(long, default_value = "round-trip", value_parser = ["round-trip", "connect", "echo"])]
+    operation: String,
+    /// Where the client is: in another network namespace than the daemon, or in the same
+    #[arg(long, default_value = "remote", value_parser = ["remote", "local"])]
+    client: String,
+    /// How many functions are shown, those first that differ most
+    #[arg(long, value_name = "NUMBER", default_value_t = 30)]
+    top: usize,
+    /// Print JSON, with every function
+    #[arg(long, conflicts_with = "top")]
+    json: bool,
+    /// The dispatcher to look at
+    #[arg(default_value = "tcp_dispatch")]
+    dispatcher: String,
+    /// The one to compare it with; direct is none
+    #[arg(default_value = "direct")]
+    against: String,
+}
+
+/// Runs the bench in the VM and prints how the two dispatchers differ.
+pub fn run(args: Args) -> Result<ExitCode> {
+    setup::ensure("stock")?;
+    let library = plugin::build()?;
+    let (output, written) = plugin::output()?;
+    let said = boot(&args, Plugin { library, output })?;
+
+    let (runs, symbols) = said
+        .split_once("\n\n")
+        .context("the bench in the guest said nothing")?;
+    let symbols = Symbols::parse(symbols)?;
+    let counts = windows::counts(&plugin::text(written)?)?;
+    let windows = windows::pair([&args.against, &args.dispatcher], runs, counts)?;
+    let difference = Difference::of(&windows, &symbols);
+    if args.json {
+        print!("{}", report::json(&args, &difference));
+    } else {
+        print!("{}", report::table(&args, &difference));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs the bench and returns what it and the guest's kernel said.
+fn boot(args: &Args, plugin: Plugin) -> Result<String> {
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let taken = Arc::clone(&said);
+    let sink: Sink = Box::new(move |bytes| {
+        taken
+            .lock()
+            .expect("no thread panics while it holds this")
+            .extend_from_slice(bytes);
+        Ok(())
+    });
+    let mut command = vec!["sh", "-c", SCRIPT, "sh", BENCH, "--profile"];
+    command.extend(["--operation", &args.operation, "--client", &args.client]);
+    command.extend([&*args.against, &*args.dispatcher]);
+    eprintln!("counting instructions in a VM");
+    let outcome = vm::boot(Job {
+        machine: MachineArgs {
+            kernel: "stock".into(),
+            kvm: false,
+            icount: true,
+            cpus: 1,
+            memory: None,
+        },
+        module: true,
+        share: None,
+        plugin: Some(plugin),
+        input: Input::None,
+        output: Output::To(sink),
+        timeout: Some(std::time::Duration::from_secs(SECONDS)),
+        command: command.into_iter().map(Into::into).collect(),
+    })?;
+    let status = match outcome.verdict {
+        Ok(status) => status,
+        Err(_) => anyhow::bail!(outcome.failure().unwrap_or_default()),
+    };
+    ensure!(
+        status == 0,
+        "the bench in the guest ended with status {status}: see what it says above"
+    );
+    let said = std::mem::take(&mut *said.lock().expect("no thread panicked"));
+    String::from_utf8(said).context("the guest's output is no text")
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What was executed in the windows that the bench opened, and for what.
+
+use anyhow::{bail, ensure, Context, Result};
+use serde::Deserialize;
+
+/// How often the block of code at each address was executed, times its instructions.
+pub type Counts = Vec<(u64, u64)>;
+
+/// What the bench says of a window.
+#[derive(Deserialize)]
+struct Run {
+    dispatcher: String,
+    operations: u64,
+}
+
+/// A window, and what was done in it.
+#[derive(Debug)]
+pub struct Window {
+    /// How many operations it spans.
+    pub operations: u64,
+    /// What was executed.
+    pub counts: Counts,
+}
+
+/// Reads what the plugin wrote: a line `window NUMBER` and lines `ADDRESS COUNT` for each window.
+pub fn counts(text: &str) -> Result<Vec<Counts>> {
+    let mut windows = Vec::new();
+    for line in text.lines() {
+        if line.starts_with("window ") {
+            windows.push(Counts::new());
+            continue;
+        }
+        let count = line.split_once(' ').and_then(|(address, count)| {
+            Some((u64::from_str_radix(address, 16).ok()?, count.parse().ok()?))
+        });
+        match (windows.last_mut(), count) {
+            (Some(window), Some(count)) => window.push(count),
+            _ => bail!("the profiler wrote `{line}` instead of an address and a count"),
+        }
+    }
+    Ok(windows)
+}
+
+/// Brings together what the bench said, a line of JSON for each window, and what the plugin
+/// counted, for these two `dispatchers`.
+pub fn pair(dispatchers: [&str; 2], said: &str, counts: Vec<Counts>) -> Result<[Window; 2]> {
+    let mut runs = Vec::new();
+    for line in said.lines() {
+        let run: Run = serde_json::from_str(line)
+            .with_context(|| format!("the bench said `{line}` instead of what a window was for"))?;
+        runs.push(run);
+    }
+    let (told, seen) = (runs.len(), counts.len());
+    ensure!(
+        told == 2 && seen == 2,
+        "the bench told of {told} windows and the profiler saw {seen}: each should be 2"
+    );
+    let mut windows = dispatchers.into_iter().zip(runs).zip(counts).map(
+        |(
+            (
+                dispatcher,
+                Run {
+                    dispatcher: found,
+                    operations,
+                },
+            ),
+            counts,
+        )| {
+            ensure!(
+                found == dispatcher,
+                "the bench had a window for {found} where one for {dispatcher} was due"
+            );
+            ensure!(
+                operations > 0,
+                "the bench did no operation for {dispatcher}"
+            );
+            Ok(Window { operations, counts })
+        },
+    );
+    let mut next = || windows.next().expect("there are two");
+    Ok([next()?, next()?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIRECT: &str = "{\"dispatcher\": \"direct\", \"operations\": 10}\n";
+    const OURS: &str = "{\"dispatcher\": \"tcp_dispatch\", \"operations\": 20}\n";
+
+    fn of(dispatchers: [&str; 2], said: &[&str], counts: &[Counts]) -> Result<[Window; 2]> {
+        pair(dispatchers, &said.concat(), counts.to_vec())
+    }
+
+    #[test]
+    fn each_window_has_its_counts() {
+        let text = "window 1\nffffffff81000000 12\n401000 3\nwindow 2\nwindow 3\n401000 4\n";
+        assert_eq!(
+            counts(text).unwrap(),
+            [
+                vec![(0xffff_ffff_8100_0000, 12), (0x40_1000, 3)],
+                vec![],
+                vec![(0x40_1000, 4)]
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_neither_a_window_nor_a_count_is_refused() {
+        assert!(counts("401000 3\n").is_err());
+        assert!(counts("window 1\n401000\n").is_err());
+        assert!(counts("window 1\nmain 3\n").is_err());
+    }
+
+    #[test]
+    fn windows_belong_to_dispatchers_in_their_order() {
+        let counted = [vec![(1, 2)], vec![(3, 4)]];
+        let dispatchers = ["direct", "tcp_dispatch"];
+        let [direct, ours] = of(dispatchers, &[DIRECT, OURS], &counted).unwrap();
+        assert_eq!((direct.operations, direct.counts), (10, vec![(1, 2)]));
+        assert_eq!((ours.operations, ours.counts), (20, vec![(3, 4)]));
+        assert!(of(dispatchers, &[OURS, DIRECT], &counted).is_err());
+    }
+
+    #[test]
+    fn a_missing_window_is_an_error() {
+        let error = of(["direct", "tcp_dispatch"], &[DIRECT, OURS], &[vec![(1, 2)]]);
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "the bench told of 2 windows and the profiler saw 1: each should be 2"
+        );
+    }
+
+    #[test]
+    fn a_window_without_operations_is_an_error() {
+        let none = DIRECT.replace("10", "0");
+        assert!(of(["direct"; 2], &[&none, DIRECT], &[vec![], vec![]]).is_err());
+    }
+
+    #[test]
+    fn what_else_the_bench_says_is_refused() {
+        let said = ["hello\n", DIRECT, DIRECT];
+        assert_eq!(
+            of(["direct"; 2], &said, &[vec![], vec![]])
+                .unwrap_err()
+                .to_string(),
+            "the bench said `hello` instead of what a window was for"
+        );
+    }
+}
