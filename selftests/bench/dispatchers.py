@@ -8,7 +8,7 @@
 
 import os
 
-from lib import background, command, dispatch, module, namespace, wait
+from lib import background, dispatch, module, namespace, wait
 
 CLIENT, SERVER, HOST = "198.51.100.2", "198.51.100.1", "192.0.2.1"
 SERVICE = f"{HOST}:80"
@@ -26,8 +26,12 @@ class Dispatcher:
 
     # What is counted is what it adds to no dispatcher at all.
     name = "direct"
+    # Whether the kernel module is loaded meanwhile.
+    module = False
 
     def __init__(self, processes=1):
+        if module.loaded() != self.module:
+            (module.load if self.module else module.unload)()
         self.processes = processes
         self.client, self.server = namespace.Namespace("client"), namespace.Namespace("server")
         namespace.link(self.client, "eth0", f"{CLIENT}/24", self.server, "eth0", f"{SERVER}/24")
@@ -41,7 +45,6 @@ class Dispatcher:
 
     def __exit__(self, *_):
         background.kill_all()
-        self.teardown()
         namespace.delete_all()
 
     def serve(self, address, *options):
@@ -64,23 +67,17 @@ class Dispatcher:
         """Sets the dispatcher and the daemons up."""
         self.serve(SERVICE)
 
-    def teardown(self):
-        """Takes away what doesn't go with the namespaces."""
-
 
 class TcpDispatch(Dispatcher):
     """This project's layer, as `dispatchctl up` installs it."""
 
     name = "tcp_dispatch"
+    module = True
 
     def setup(self):
-        module.load()
         self.control = dispatch.Dispatch(self.server).up()
         self.daemons()
         self.control.serve(SERVICE, *map(process, range(self.processes)))
-
-    def teardown(self):
-        module.unload()
 
 
 class TcpDispatchTuned(TcpDispatch):
@@ -91,7 +88,6 @@ class TcpDispatchTuned(TcpDispatch):
     def setup(self):
         super().setup()
         self.server.sysctl("net/ipv4/conf/eth0/accept_local", 1)
-        self.server.sysctl("net/ipv4/tcp_early_demux", 0)
 
 
 class Ipvs(Dispatcher):
@@ -202,7 +198,3 @@ ALL = {
     one.name: one for one in (Dispatcher, TcpDispatch, TcpDispatchTuned, Ipvs, NftDnat, Reuseport, Haproxy, Nginx)
 }
 
-
-def text_of(program):
-    """What a program of the guest prints, for its version."""
-    return command.run(*program.split())

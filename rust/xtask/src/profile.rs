@@ -21,7 +21,7 @@ use difference::Difference;
 use symbols::Symbols;
 
 /// What executes the operations, in the guest, and says how many there were.
-const BENCH: &str = "/opt/tcp_dispatch/selftests/bench/run";
+const BENCH: &str = "/opt/tcp_dispatch/selftests/bench/profile";
 
 /// Runs the bench and, while the modules that it loaded are there, tells of the symbols after an
 /// empty line.
@@ -86,7 +86,7 @@ fn boot(args: &Args, plugin: Plugin) -> Result<String> {
             .extend_from_slice(bytes);
         Ok(())
     });
-    let mut command = vec!["sh", "-c", SCRIPT, "sh", BENCH, "--profile"];
+    let mut command = vec!["sh", "-c", SCRIPT, "sh", BENCH];
     command.extend(["--operation", &args.operation, "--client", &args.client]);
     command.extend([&*args.against, &*args.dispatcher]);
     eprintln!("counting instructions in a VM");
