@@ -18,13 +18,11 @@ use crate::vm::job::{Input, Job, Output, Plugin};
 use crate::vm::pump::Sink;
 use crate::vm::{self, MachineArgs};
 use difference::Difference;
-use symbols::Symbols;
 
 /// What executes the operations, in the guest, and says how many there were.
 const BENCH: &str = "/opt/tcp_dispatch/selftests/bench/profile";
 
-/// Runs the bench and, while the modules that it loaded are there, tells of the symbols after an
-/// empty line.
+/// Runs the bench and, after an empty line, tells of the symbols that the kernel then has.
 const SCRIPT: &str = r#""$@" && echo && exec cat /proc/kallsyms"#;
 
 /// How long that may take: QEMU counts as it goes.
@@ -63,10 +61,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let (runs, symbols) = said
         .split_once("\n\n")
         .context("the bench in the guest said nothing")?;
-    let symbols = Symbols::parse(symbols)?;
     let counts = windows::counts(&plugin::text(written)?)?;
-    let windows = windows::pair([&args.against, &args.dispatcher], runs, counts)?;
-    let difference = Difference::of(&windows, &symbols);
+    let windows = windows::pair([&args.against, &args.dispatcher], runs, symbols, counts)?;
+    let difference = Difference::of(&windows);
     if args.json {
         print!("{}", report::json(&args, &difference));
     } else {

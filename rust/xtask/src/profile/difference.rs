@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::symbols::{Function, Symbols};
+use super::symbols::Function;
 use super::windows::Window;
 
 /// Instructions of a function, or of several, in both windows.
@@ -21,11 +21,14 @@ pub struct Difference {
 
 impl Difference {
     /// Compares the second of `windows` with the first.
-    pub fn of(windows: &[Window; 2], symbols: &Symbols) -> Self {
+    pub fn of(windows: &[Window; 2]) -> Self {
         let mut functions = BTreeMap::<Function, Instructions>::new();
         for (index, window) in windows.iter().enumerate() {
             for &(address, count) in &window.counts {
-                functions.entry(symbols.function(address)).or_default().0[index] += count;
+                functions
+                    .entry(window.symbols.function(address))
+                    .or_default()
+                    .0[index] += count;
             }
         }
         let mut difference = Self {
@@ -69,6 +72,7 @@ impl Instructions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile::symbols::Symbols;
 
     const LIST: &str = "\
 ffffffff81000000 T ip_rcv
@@ -80,6 +84,7 @@ ffffffffc0000000 t hook\t[tcp_dispatch]";
         let window = |operations, counts: &[(u64, u64)]| Window {
             operations,
             counts: counts.to_vec(),
+            symbols: Symbols::parse(LIST.lines()).unwrap(),
         };
         let windows = [
             window(
@@ -102,7 +107,7 @@ ffffffffc0000000 t hook\t[tcp_dispatch]";
                 ],
             ),
         ];
-        Difference::of(&windows, &Symbols::parse(LIST).unwrap())
+        Difference::of(&windows)
     }
 
     #[test]

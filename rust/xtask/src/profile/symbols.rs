@@ -6,6 +6,10 @@ use std::cmp::Reverse;
 
 use anyhow::{ensure, Context, Result};
 
+/// How far a function may reach: what is farther from every symbol has none, like the code of a
+/// module that is gone.
+const REACH: u64 = 1 << 16;
+
 /// Whose code is at an address.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Function {
@@ -30,10 +34,10 @@ pub struct Symbols {
 }
 
 impl Symbols {
-    /// Reads the text of a `/proc/kallsyms`.
-    pub fn parse(text: &str) -> Result<Self> {
+    /// Reads the lines of a `/proc/kallsyms`.
+    pub fn parse<'a>(lines: impl IntoIterator<Item = &'a str>) -> Result<Self> {
         let mut symbols = Vec::new();
-        for line in text.lines() {
+        for line in lines {
             let symbol = symbol(line)
                 .with_context(|| format!("the guest's list of symbols has a line `{line}`"))?;
             symbols.push(symbol);
@@ -73,7 +77,7 @@ impl Symbols {
             .symbols
             .partition_point(|symbol| symbol.address <= address);
         match self.symbols[..next].last() {
-            Some(symbol) if symbol.is_code => Function {
+            Some(symbol) if symbol.is_code && address - symbol.address < REACH => Function {
                 name: readable(&symbol.name),
                 module: symbol.module.clone(),
             },
@@ -125,7 +129,7 @@ ffffffffc0000000 t _RNvNtCs1234_12tcp_dispatch3nat7rewrite\t[tcp_dispatch]
 ffffffffc0000080 d table\t[tcp_dispatch]";
 
     fn at(address: u64) -> Function {
-        Symbols::parse(LIST).unwrap().function(address)
+        Symbols::parse(LIST.lines()).unwrap().function(address)
     }
 
     fn name(address: u64) -> String {
@@ -159,6 +163,16 @@ ffffffffc0000080 d table\t[tcp_dispatch]";
     }
 
     #[test]
+    fn code_far_from_every_symbol_has_none() {
+        let symbols = Symbols::parse(["ffffffffc0000000 t run\t[ipvs]"]).unwrap();
+        assert_eq!(symbols.function(0xffff_ffff_c000_ffff).name, "run");
+        assert_eq!(
+            symbols.function(0xffff_ffff_c001_0000).name,
+            "code without a symbol"
+        );
+    }
+
+    #[test]
     fn the_lower_half_is_user_space() {
         assert_eq!(name(0), "user space");
         assert_eq!(name(0x7fff_ffff_ffff_ffff), "user space");
@@ -175,14 +189,14 @@ ffffffffc0000080 d table\t[tcp_dispatch]";
 
     #[test]
     fn lines_that_are_no_symbols_are_refused() {
-        assert!(Symbols::parse("ffffffff81000000 T").is_err());
-        assert!(Symbols::parse("hello").is_err());
-        assert!(Symbols::parse("ffffffffc0000000 t run tcp_dispatch").is_err());
+        assert!(Symbols::parse("ffffffff81000000 T".lines()).is_err());
+        assert!(Symbols::parse("hello".lines()).is_err());
+        assert!(Symbols::parse("ffffffffc0000000 t run tcp_dispatch".lines()).is_err());
     }
 
     #[test]
     fn hidden_addresses_are_an_error() {
-        assert!(Symbols::parse("0000000000000000 T ip_rcv").is_err());
-        assert!(Symbols::parse("").is_err());
+        assert!(Symbols::parse("0000000000000000 T ip_rcv".lines()).is_err());
+        assert!(Symbols::parse("".lines()).is_err());
     }
 }

@@ -5,6 +5,8 @@
 use anyhow::{bail, ensure, Context, Result};
 use serde::Deserialize;
 
+use super::symbols::Symbols;
+
 /// How often the block of code at each address was executed, times its instructions.
 pub type Counts = Vec<(u64, u64)>;
 
@@ -16,12 +18,13 @@ struct Run {
 }
 
 /// A window, and what was done in it.
-#[derive(Debug)]
 pub struct Window {
     /// How many operations it spans.
     pub operations: u64,
     /// What was executed.
     pub counts: Counts,
+    /// The symbols that the kernel had.
+    pub symbols: Symbols,
 }
 
 /// Reads what the plugin wrote: a line `window NUMBER` and lines `ADDRESS COUNT` for each window.
@@ -43,42 +46,60 @@ pub fn counts(text: &str) -> Result<Vec<Counts>> {
     Ok(windows)
 }
 
-/// Brings together what the bench said, a line of JSON for each window, and what the plugin
-/// counted, for these two `dispatchers`.
-pub fn pair(dispatchers: [&str; 2], said: &str, counts: Vec<Counts>) -> Result<[Window; 2]> {
-    let mut runs = Vec::new();
+/// Brings together what the bench said, what the plugin counted and the kernel's `symbols`, for
+/// these two `dispatchers`.
+///
+/// The bench says a line of JSON for each window. After it may come the symbols that the kernel
+/// had then: a dispatcher that unloads its modules takes theirs away before the end.
+pub fn pair(
+    dispatchers: [&str; 2],
+    said: &str,
+    symbols: &str,
+    counts: Vec<Counts>,
+) -> Result<[Window; 2]> {
+    let mut runs: Vec<(Run, Vec<&str>)> = Vec::new();
     for line in said.lines() {
-        let run: Run = serde_json::from_str(line)
-            .with_context(|| format!("the bench said `{line}` instead of what a window was for"))?;
-        runs.push(run);
+        match runs.last_mut() {
+            Some((_, symbols)) if !line.starts_with('{') => symbols.push(line),
+            _ => {
+                let run = serde_json::from_str(line).with_context(|| {
+                    format!("the bench said `{line}` instead of what a window was for")
+                })?;
+                runs.push((run, Vec::new()));
+            }
+        }
     }
     let (told, seen) = (runs.len(), counts.len());
     ensure!(
         told == 2 && seen == 2,
         "the bench told of {told} windows and the profiler saw {seen}: each should be 2"
     );
-    let mut windows = dispatchers.into_iter().zip(runs).zip(counts).map(
-        |(
-            (
-                dispatcher,
-                Run {
-                    dispatcher: found,
-                    operations,
-                },
-            ),
-            counts,
-        )| {
-            ensure!(
-                found == dispatcher,
-                "the bench had a window for {found} where one for {dispatcher} was due"
-            );
-            ensure!(
-                operations > 0,
-                "the bench did no operation for {dispatcher}"
-            );
-            Ok(Window { operations, counts })
-        },
-    );
+    let mut windows =
+        dispatchers
+            .into_iter()
+            .zip(runs)
+            .zip(counts)
+            .map(|((dispatcher, (run, then)), counts)| {
+                ensure!(
+                    run.dispatcher == dispatcher,
+                    "the bench had a window for {} where one for {dispatcher} was due",
+                    run.dispatcher
+                );
+                ensure!(
+                    run.operations > 0,
+                    "the bench did no operation for {dispatcher}"
+                );
+                let symbols = if then.is_empty() {
+                    Symbols::parse(symbols.lines())?
+                } else {
+                    Symbols::parse(then)?
+                };
+                Ok(Window {
+                    operations: run.operations,
+                    counts,
+                    symbols,
+                })
+            });
     let mut next = || windows.next().expect("there are two");
     Ok([next()?, next()?])
 }
@@ -90,8 +111,14 @@ mod tests {
     const DIRECT: &str = "{\"dispatcher\": \"direct\", \"operations\": 10}\n";
     const OURS: &str = "{\"dispatcher\": \"tcp_dispatch\", \"operations\": 20}\n";
 
+    const LIST: &str = "ffffffff81000000 T _text\nffffffffc0000000 t late\t[module]\n";
+
+    fn error(dispatchers: [&str; 2], said: &[&str], counts: &[Counts]) -> String {
+        of(dispatchers, said, counts).err().unwrap().to_string()
+    }
+
     fn of(dispatchers: [&str; 2], said: &[&str], counts: &[Counts]) -> Result<[Window; 2]> {
-        pair(dispatchers, &said.concat(), counts.to_vec())
+        pair(dispatchers, &said.concat(), LIST, counts.to_vec())
     }
 
     #[test]
@@ -125,10 +152,19 @@ mod tests {
     }
 
     #[test]
+    fn a_window_has_the_symbols_that_come_with_it_or_those_of_the_end() {
+        let then = "ffffffff81000000 T _text\nffffffffc0000000 t early\t[module]\n";
+        let counted = [vec![], vec![]];
+        let [direct, ours] =
+            of(["direct", "tcp_dispatch"], &[DIRECT, then, OURS], &counted).unwrap();
+        assert_eq!(direct.symbols.function(0xffff_ffff_c000_0000).name, "early");
+        assert_eq!(ours.symbols.function(0xffff_ffff_c000_0000).name, "late");
+    }
+
+    #[test]
     fn a_missing_window_is_an_error() {
-        let error = of(["direct", "tcp_dispatch"], &[DIRECT, OURS], &[vec![(1, 2)]]);
         assert_eq!(
-            error.unwrap_err().to_string(),
+            error(["direct", "tcp_dispatch"], &[DIRECT, OURS], &[vec![(1, 2)]]),
             "the bench told of 2 windows and the profiler saw 1: each should be 2"
         );
     }
@@ -136,17 +172,22 @@ mod tests {
     #[test]
     fn a_window_without_operations_is_an_error() {
         let none = DIRECT.replace("10", "0");
-        assert!(of(["direct"; 2], &[&none, DIRECT], &[vec![], vec![]]).is_err());
+        assert_eq!(
+            error(["direct"; 2], &[&none, DIRECT], &[vec![], vec![]]),
+            "the bench did no operation for direct"
+        );
     }
 
     #[test]
     fn what_else_the_bench_says_is_refused() {
-        let said = ["hello\n", DIRECT, DIRECT];
+        let counted = [vec![], vec![]];
         assert_eq!(
-            of(["direct"; 2], &said, &[vec![], vec![]])
-                .unwrap_err()
-                .to_string(),
+            error(["direct"; 2], &["hello\n", DIRECT, DIRECT], &counted),
             "the bench said `hello` instead of what a window was for"
+        );
+        assert_eq!(
+            error(["direct"; 2], &[DIRECT, "hello\n", DIRECT], &counted),
+            "the guest's list of symbols has a line `hello`"
         );
     }
 }
