@@ -157,6 +157,12 @@ def a_process_can_become_active_again_from_each_state(net):
     # What drained and became active is not put down when its connections end.
     net.control.empty()
     check.equal(_state(net, _FIRST), "active", "its state without connections")
+    # Nor when the layer looks for who is drained.
+    net.control.process_add(SERVICE, _SECOND)
+    with events.Events(net.server) as heard:
+        net.control.process_set(SERVICE, _SECOND, state="draining")
+        check.equal(heard.find("process-drained-ntf")["process-address"], _SECOND, "who is drained")
+    check.equal(_state(net, _FIRST), "active", "its state when another one is drained")
 
 
 @test

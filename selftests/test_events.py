@@ -10,7 +10,7 @@
 import os
 import time
 
-from lib import background, check, daemon, dispatch, events, family, namespace, topology
+from lib import background, check, daemon, dispatch, events, family, namespace, topology, wait
 from lib.client import Client, refused
 from lib.runner import test
 from lib.topology import CLIENT, OTHER_HOST, PROCESSES, SERVICE
@@ -172,7 +172,12 @@ def requests_are_answered_beside_events_on_one_socket(net):
         here.socket().join(family.EVENTS_GROUP)
     here.service_add(SERVICE)
     for weight in range(5):
-        here.process_add(SERVICE, f"10.77.0.{weight + 1}:80", weight=weight)
-        check.equal(here.process(SERVICE, f"10.77.0.{weight + 1}:80")["weight"], weight, "the weight that was set")
+        process = f"10.77.0.{weight + 1}:80"
+        asked = family.encode(family.PROCESS, service_address=SERVICE, process_address=process, weight=weight)
+        # The event comes before the acknowledgement, and must not look like a part of the answer.
+        check.equal(here.socket().request(family.PROCESS_ADD, asked), [], "what comes as an answer of the registration")
+        check.equal(here.process(SERVICE, process)["weight"], weight, "the weight that was set")
+    net.control.service_set(SERVICE)
+    check.true(here.socket().pending(wait.DEADLINE), "no event comes on this socket")
     here.service_del(SERVICE)
     check.equal(here.services(), {}, "services")

@@ -75,6 +75,8 @@ def a_service_that_a_refused_request_was_to_change_is_as_before(control):
     _bad_of_service(control, control.service_set, _SERVICE)
     # A good setting beside a bad one.
     _refused("ERANGE", SERVICE, "refusal", control.service_set, _SERVICE, affinity_timeout=5, refusal=_u32(9))
+    elsewhere = {"registrant_prefix": "10.78.0.0", "registrant_prefix_len": 24}
+    _refused("EADDRNOTAVAIL", SERVICE, "registrant-prefix", control.service_set, _SERVICE, affinity_timeout=5, **elsewhere)
     check.equal(control.service(_SERVICE), before, "the service")
 
 
@@ -278,7 +280,14 @@ def numbers_of_a_wrong_length_are_refused_by_name(control):
         (SERVICE, family.SERVICE_SET, "affinity-timeout", 1, {"service_address": _SERVICE}),
         (SERVICE, family.SERVICE_SET, "registrant-prefix", 2, {"service_address": _SERVICE}),
         (PROCESS, family.PROCESS_ADD, "weight", 2, {"service_address": _SERVICE, "process_address": _PROCESS}),
-        (PROCESS, family.PROCESS_ADD, "pidfd", 0, {"service_address": _SERVICE, "process_address": _PROCESS}),
+        # Where it is asked for: it would be refused anyway with another owner.
+        (
+            PROCESS,
+            family.PROCESS_ADD,
+            "pidfd",
+            0,
+            {"service_address": _SERVICE, "process_address": _PROCESS, "owner": "pid"},
+        ),
     ):
         kind = family.number(names, name)
         request = family.encode(names, **given) + attribute(kind, bytes(length))

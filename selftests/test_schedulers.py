@@ -242,6 +242,11 @@ def the_scheduler_of_a_service_can_be_changed_at_any_time(net):
         check.equal(net.control.service(SERVICE)["scheduler"], scheduler, "the scheduler that service-get shows")
         served = set(_answers(net, 2))
         check.true(served <= {_FIRST, _SECOND}, f"who serves, chosen by {scheduler}: {served}")
+    # What is shown is also what is done.
+    net.control.process_set(SERVICE, _FIRST, weight=3)
+    for scheduler, share in (("wrr", 3), ("rr", 2), ("wrr", 3)):
+        net.control.service_set(SERVICE, scheduler=scheduler)
+        check.equal(_answers(net, 4), {_FIRST: share, _SECOND: 4 - share}, f"who serves, chosen by {scheduler}")
     check.equal(net.control.service(SERVICE)["processes"], 3, "its processes")
 
 
