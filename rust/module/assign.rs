@@ -207,19 +207,11 @@ fn translate_syn<'a>(
     guard: &Guard,
 ) -> Result<&'a mut SkBuff, Verdict> {
     if !segment.skb().is_from_loopback() {
-        let route = connection.route.get(guard).or_else(|| {
-            let route = Dst::route(
-                net.net(),
-                connection.service_address(),
-                connection.client(),
-                0,
-            )?;
-            connection.route.set(route.clone());
-            Some(route)
-        });
-        if let Some(route) = route {
+        let (service, client) = (connection.service_address(), connection.client());
+        let look_up = || Dst::route(net.net(), service, client, 0);
+        if let Some(route) = connection.route.get_or(guard, look_up) {
             // A SYN that can't be changed for lack of memory can't be translated, either.
-            let _ = segment.clamp_mss(mss::to_send(&route));
+            let _ = segment.clamp_mss(mss::to_send(route));
         }
     }
     ingress::to_process(segment, connection)

@@ -18,7 +18,7 @@ use crate::{
         net::{Net, Owner, Pernet, PernetOperations},
         netlink_notifier::SocketReleased,
         pid::PidWatch,
-        rcu::{RcuArc, RcuRef},
+        rcu::{read_once, RcuArc, RcuRef},
         trace,
     },
 };
@@ -160,7 +160,7 @@ impl DispatchNet {
     /// The range of process addresses.
     #[inline]
     pub(crate) fn process_prefix(&self) -> Prefix {
-        Prefix::from_bits(self.process_prefix.load(ordering::Relaxed))
+        Prefix::from_bits(read_once(&self.process_prefix))
     }
 
     /// The service at `address`.

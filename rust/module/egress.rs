@@ -33,16 +33,13 @@ pub(crate) fn send(net: &Net, skb: &mut SkBuff, guard: &Guard) {
         return;
     };
     let service = connection.service_address();
-    let Some(route) = connection.route.get(guard).or_else(|| {
-        let route = Dst::route(net, service, tuple.source(), segment.mark())?;
-        connection.route.set(route.clone());
-        Some(route)
-    }) else {
+    let look_up = || Dst::route(net, service, tuple.source(), segment.mark());
+    let Some(route) = connection.route.get_or(guard, look_up) else {
         return;
     };
 
     let length = segment.len();
-    if segment.flags().has(TcpFlags::SYN) && segment.clamp_mss(mss::to_announce(&route)).is_err() {
+    if segment.flags().has(TcpFlags::SYN) && segment.clamp_mss(mss::to_announce(route)).is_err() {
         connection.process.count_drop(Drop::NoMemory);
         return;
     }
@@ -50,7 +47,11 @@ pub(crate) fn send(net: &Net, skb: &mut SkBuff, guard: &Guard) {
         connection.process.count_drop(Drop::NoMemory);
         return;
     };
+    if !segment.set_dst(route) {
+        // Another CPU has just replaced it; TCP sends again.
+        connection.process.count_drop(Drop::NoMemory);
+        return;
+    }
     segment.rewrite_source(service);
-    segment.set_dst(route);
     connection.process.count_out(length);
 }

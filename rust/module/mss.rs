@@ -5,7 +5,7 @@
 //! TCP derives it from its route, which leaves by the port device. The way that packets really take
 //! comes after that, so its limit is put into the SYNs of both directions, as a router would.
 
-use crate::wrappers::dst::Dst;
+use crate::wrappers::dst::DstRef;
 
 /// An IPv4 and a TCP header without options, which is what the option leaves out of account, RFC
 /// 6691.
@@ -13,12 +13,12 @@ const HEADERS: u32 = 40;
 
 /// The largest segment, in bytes of data, that `route` takes in one packet: what a client's SYN may
 /// ask for.
-pub(crate) fn to_send(route: &Dst) -> u16 {
+pub(crate) fn to_send(route: DstRef<'_>) -> u16 {
     u16::try_from(route.mtu().saturating_sub(HEADERS)).unwrap_or(u16::MAX)
 }
 
 /// The largest segment, in bytes of data, that TCP would ask for of somebody who is reached by
 /// `route`: what a SYN-ACK may announce.
-pub(crate) fn to_announce(route: &Dst) -> u16 {
+pub(crate) fn to_announce(route: DstRef<'_>) -> u16 {
     u16::try_from(route.advertised_mss()).unwrap_or(u16::MAX)
 }

@@ -9,7 +9,7 @@ use kernel::{
     sync::atomic::{ordering, Atomic},
 };
 
-/// A counter of [`Stats`].
+/// A counter of [`Stats`]. The bytes of packets come right after their number.
 #[derive(Clone, Copy)]
 pub(crate) enum Stat {
     /// Connections that were assigned.
@@ -23,6 +23,9 @@ pub(crate) enum Stat {
     /// Their bytes, IP header included.
     BytesOut,
 }
+
+const _: () = assert!(Stat::BytesIn as usize == Stat::PacketsIn as usize + 1);
+const _: () = assert!(Stat::BytesOut as usize == Stat::PacketsOut as usize + 1);
 
 /// What went through a service or a process.
 pub(crate) struct Stats(Counters<5>);
@@ -40,15 +43,13 @@ impl Stats {
     /// Counts a packet of `bytes` from a client.
     #[inline]
     pub(crate) fn packet_in(&self, bytes: u32) {
-        self.0.add(Stat::PacketsIn as usize, 1);
-        self.0.add(Stat::BytesIn as usize, bytes.into());
+        self.0.add_one_and(Stat::PacketsIn as usize, bytes.into());
     }
 
     /// Counts a packet of `bytes` to a client.
     #[inline]
     pub(crate) fn packet_out(&self, bytes: u32) {
-        self.0.add(Stat::PacketsOut as usize, 1);
-        self.0.add(Stat::BytesOut as usize, bytes.into());
+        self.0.add_one_and(Stat::PacketsOut as usize, bytes.into());
     }
 
     pub(crate) fn sum(&self, stat: Stat) -> u64 {

@@ -26,6 +26,14 @@ bool tcp_dispatch_pskb_may_pull(struct sk_buff *skb, unsigned int len)
 	return pskb_may_pull(skb, len);
 }
 
+int tcp_dispatch_skb_ensure_writable(struct sk_buff *skb, unsigned int len)
+{
+	/* As the function begins; nearly always that is all. */
+	if (skb_headlen(skb) >= len && (!skb_cloned(skb) || skb_clone_writable(skb, len)))
+		return 0;
+	return skb_ensure_writable(skb, len);
+}
+
 struct sk_buff *tcp_dispatch_alloc_skb(unsigned int size)
 {
 	return alloc_skb(size, GFP_ATOMIC);
@@ -51,9 +59,19 @@ void tcp_dispatch_skb_dst_set(struct sk_buff *skb, struct dst_entry *dst)
 	skb_dst_set(skb, dst);
 }
 
-void tcp_dispatch_skb_dst_drop(struct sk_buff *skb)
+bool tcp_dispatch_skb_dst_replace(struct sk_buff *skb, struct dst_entry *dst)
 {
+	/* Who set a route without counting it is in a read section that lasts until the packet left. */
+	if (skb_dst_is_noref(skb)) {
+		skb_dst_drop(skb);
+		skb_dst_set_noref(skb, dst);
+		return true;
+	}
+	if (!dst_hold_safe(dst))
+		return false;
 	skb_dst_drop(skb);
+	skb_dst_set(skb, dst);
+	return true;
 }
 
 void tcp_dispatch_kfree_skb(struct sk_buff *skb, bool no_memory)
@@ -73,16 +91,6 @@ bool tcp_dispatch_tcp_checksum_is_right(struct sk_buff *skb)
 }
 
 /* dst and routes */
-
-void tcp_dispatch_dst_hold(struct dst_entry *dst)
-{
-	dst_hold(dst);
-}
-
-bool tcp_dispatch_dst_hold_safe(struct dst_entry *dst)
-{
-	return dst_hold_safe(dst);
-}
 
 struct dst_entry *tcp_dispatch_dst_check(struct dst_entry *dst, u32 cookie)
 {
@@ -127,6 +135,13 @@ u64 __percpu *tcp_dispatch_alloc_percpu_u64(unsigned int n, bool atomic)
 void tcp_dispatch_this_cpu_add(u64 __percpu *counters, unsigned int i, u64 n)
 {
 	this_cpu_add(counters[i], n);
+}
+
+void tcp_dispatch_this_cpu_add_one_and(u64 __percpu *counters, unsigned int i, u64 n)
+{
+	counters += i;
+	this_cpu_inc(counters[0]);
+	this_cpu_add(counters[1], n);
 }
 
 u64 tcp_dispatch_percpu_sum(u64 __percpu *counters, unsigned int i)

@@ -19,19 +19,18 @@
 
 /* sk_buff */
 bool tcp_dispatch_pskb_may_pull(struct sk_buff *skb, unsigned int len);
+int tcp_dispatch_skb_ensure_writable(struct sk_buff *skb, unsigned int len);
 struct sk_buff *tcp_dispatch_alloc_skb(unsigned int size);
 void tcp_dispatch_skb_reserve(struct sk_buff *skb, int len);
 void tcp_dispatch_skb_reset_network_header(struct sk_buff *skb);
 void tcp_dispatch_skb_set_transport_header(struct sk_buff *skb, int offset);
 void tcp_dispatch_skb_dst_set(struct sk_buff *skb, struct dst_entry *dst);
-void tcp_dispatch_skb_dst_drop(struct sk_buff *skb);
+bool tcp_dispatch_skb_dst_replace(struct sk_buff *skb, struct dst_entry *dst);
 void tcp_dispatch_kfree_skb(struct sk_buff *skb, bool no_memory);
 int tcp_dispatch_ll_max_header(void);
 bool tcp_dispatch_tcp_checksum_is_right(struct sk_buff *skb);
 
 /* dst and routes */
-void tcp_dispatch_dst_hold(struct dst_entry *dst);
-bool tcp_dispatch_dst_hold_safe(struct dst_entry *dst);
 struct dst_entry *tcp_dispatch_dst_check(struct dst_entry *dst, u32 cookie);
 u32 tcp_dispatch_dst_mtu(const struct dst_entry *dst);
 u32 tcp_dispatch_dst_metric_advmss(struct dst_entry *dst);
@@ -44,6 +43,8 @@ bool tcp_dispatch_inet_protos_cmpxchg(const struct net_protocol *from,
 /* per-CPU data: an array of u64 */
 u64 __percpu *tcp_dispatch_alloc_percpu_u64(unsigned int n, bool atomic);
 void tcp_dispatch_this_cpu_add(u64 __percpu *counters, unsigned int i, u64 n);
+void tcp_dispatch_this_cpu_add_one_and(u64 __percpu *counters, unsigned int i,
+				       u64 n);
 u64 tcp_dispatch_percpu_sum(u64 __percpu *counters, unsigned int i);
 
 /* net_device: bit fields, and what goes with them */

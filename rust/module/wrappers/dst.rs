@@ -7,7 +7,10 @@
 
 use super::{net::Net, rcu};
 use crate::{bindings, tcp_dispatch_core::SocketAddress};
-use core::ptr::{self, NonNull};
+use core::{
+    marker::PhantomData,
+    ptr::{self, NonNull},
+};
 use kernel::sync::{
     atomic::{ordering, Atomic},
     rcu::Guard,
@@ -57,30 +60,9 @@ impl Dst {
         NonNull::new(rtable.cast()).map(Self)
     }
 
-    /// The largest IP packet, in bytes, that the route takes.
-    pub(crate) fn mtu(&self) -> u32 {
-        // SAFETY: The type's invariant.
-        unsafe { bindings::tcp_dispatch_dst_mtu(self.0.as_ptr()) }
-    }
-
-    /// The largest segment, in bytes of data, that TCP announces to who is reached by the route.
-    pub(crate) fn advertised_mss(&self) -> u32 {
-        // SAFETY: The type's invariant.
-        unsafe { bindings::tcp_dispatch_dst_metric_advmss(self.0.as_ptr()) }
-    }
-
     /// Gives the reference to whoever keeps the pointer.
     pub(crate) fn into_raw(self) -> *mut bindings::dst_entry {
         core::mem::ManuallyDrop::new(self).0.as_ptr()
-    }
-}
-
-impl Clone for Dst {
-    fn clone(&self) -> Self {
-        // SAFETY: The type's invariant.
-        unsafe { bindings::tcp_dispatch_dst_hold(self.0.as_ptr()) };
-        // INVARIANT: Just counted.
-        Self(self.0)
     }
 }
 
@@ -91,8 +73,36 @@ impl Drop for Dst {
     }
 }
 
-/// A place that remembers a route until it is no longer valid. Read under RCU, replaced by an
-/// atomic exchange: whoever looked up a newer route may do it.
+/// A route that may be used within an RCU read section.
+///
+/// # Invariants
+///
+/// The entry is not freed before the section is over.
+#[derive(Clone, Copy)]
+pub(crate) struct DstRef<'rcu>(NonNull<bindings::dst_entry>, PhantomData<&'rcu ()>);
+
+impl DstRef<'_> {
+    /// The largest IP packet, in bytes, that the route takes.
+    pub(crate) fn mtu(self) -> u32 {
+        // SAFETY: The type's invariant.
+        unsafe { bindings::tcp_dispatch_dst_mtu(self.0.as_ptr()) }
+    }
+
+    /// The largest segment, in bytes of data, that TCP announces to who is reached by the route.
+    pub(crate) fn advertised_mss(self) -> u32 {
+        // SAFETY: The type's invariant.
+        unsafe { bindings::tcp_dispatch_dst_metric_advmss(self.0.as_ptr()) }
+    }
+
+    #[inline]
+    pub(crate) fn as_ptr(self) -> *mut bindings::dst_entry {
+        self.0.as_ptr()
+    }
+}
+
+/// A place that remembers a route until it is no longer valid. Read under RCU, so that packets don't
+/// count references that all CPUs share; replaced by an atomic exchange: whoever looked up a newer
+/// route may do it.
 ///
 /// # Invariants
 ///
@@ -110,25 +120,35 @@ impl DstCache {
         Self(rcu::null())
     }
 
-    /// The route, if there is one that routing still vouches for.
+    /// The route, if there is one that routing still vouches for; else what `look_up` finds, which
+    /// is remembered.
     #[inline]
-    pub(crate) fn get(&self, _guard: &Guard) -> Option<Dst> {
-        let dst = NonNull::new(rcu::load(&self.0))?;
-        // SAFETY: Entries are freed a grace period after their last reference, and the place held
-        // one when it was read in this read section. `dst_check()` with cookie 0 is IPv4's.
-        unsafe {
-            if bindings::tcp_dispatch_dst_check(dst.as_ptr(), 0).is_null()
-                || !bindings::tcp_dispatch_dst_hold_safe(dst.as_ptr())
-            {
-                return None;
+    pub(crate) fn get_or<'rcu>(
+        &self,
+        _guard: &'rcu Guard,
+        look_up: impl FnOnce() -> Option<Dst>,
+    ) -> Option<DstRef<'rcu>> {
+        let known = NonNull::new(rcu::load(&self.0)).filter(|dst| {
+            // SAFETY: The place held a reference when it was read in this read section. Cookie 0 is
+            // IPv4's.
+            unsafe { !bindings::tcp_dispatch_dst_check(dst.as_ptr(), 0).is_null() }
+        });
+        let dst = match known {
+            Some(dst) => dst,
+            None => {
+                let dst = look_up()?;
+                let raw = dst.0;
+                self.set(dst);
+                raw
             }
-        }
-        // INVARIANT: Just counted.
-        Some(Dst(dst))
+        };
+        // INVARIANT: Entries are freed a grace period after their last reference, and the place
+        // has or had one in this read section.
+        Some(DstRef(dst, PhantomData))
     }
 
     /// Remembers `dst`.
-    pub(crate) fn set(&self, dst: Dst) {
+    fn set(&self, dst: Dst) {
         self.exchange(dst.into_raw());
     }
 

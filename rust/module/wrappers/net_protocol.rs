@@ -41,7 +41,7 @@ pub(crate) fn give_to_tcp(skb: &mut SkBuff) -> Given {
     // SAFETY: Packets come only while the hook is in its place, so that the entry is there; it stays
     // valid while it is registered. The packet is ours to give.
     Given(unsafe {
-        match (*ORIGINAL.load(ordering::Relaxed)).handler {
+        match (*rcu::read_once(&ORIGINAL)).handler {
             Some(handler) => handler(skb.as_ptr()),
             None => 0,
         }
@@ -105,7 +105,7 @@ impl<L: Layer> TcpHook<L> {
 
     fn original() -> &'static bindings::net_protocol {
         // SAFETY: By the invariant; entries stay valid while they are registered.
-        unsafe { &*ORIGINAL.load(ordering::Relaxed) }
+        unsafe { &*rcu::read_once(&ORIGINAL) }
     }
 
     /// # Safety

@@ -4,7 +4,10 @@
 //!
 //! C header: [`include/linux/skbuff.h`](srctree/include/linux/skbuff.h)
 
-use super::{dst::Dst, net::Net};
+use super::{
+    dst::{Dst, DstRef},
+    net::Net,
+};
 use crate::{
     bindings,
     tcp_dispatch_core::{
@@ -14,7 +17,7 @@ use crate::{
     },
 };
 use core::{mem::size_of, ptr, slice};
-use kernel::{error::to_result, prelude::*, sync::rcu::Guard, types::Opaque};
+use kernel::{prelude::*, sync::rcu::Guard, types::Opaque};
 
 const IP_HEADER: usize = size_of::<Ipv4Header>();
 const TCP_HEADER: usize = size_of::<TcpHeader>();
@@ -141,7 +144,10 @@ impl SkBuff {
     #[inline]
     fn make_writable(&mut self, len: usize) -> Result {
         // SAFETY: The packet is ours.
-        to_result(unsafe { bindings::skb_ensure_writable(self.0.get(), len as u32) })
+        match unsafe { bindings::tcp_dispatch_skb_ensure_writable(self.0.get(), len as u32) } {
+            0 => Ok(()),
+            error => Err(Error::from_errno(error)),
+        }
     }
 
     /// Frees the packet.
@@ -360,14 +366,12 @@ impl<'a> WritableSegment<'a> {
         self.rewrite(to, packet::rewrite_source);
     }
 
-    /// Sends the packet by `dst` instead of by the route that it has.
+    /// Sends the packet by `dst` instead of by the route that it has. `false`, and the packet is as
+    /// it was, if the packet needs a reference and nobody else has one any longer.
     #[inline]
-    pub(crate) fn set_dst(&mut self, dst: Dst) {
-        // SAFETY: The packet is ours, and takes over the reference.
-        unsafe {
-            bindings::tcp_dispatch_skb_dst_drop(self.0.skb.as_ptr());
-            bindings::tcp_dispatch_skb_dst_set(self.0.skb.as_ptr(), dst.into_raw());
-        }
+    pub(crate) fn set_dst(&mut self, dst: DstRef<'_>) -> bool {
+        // SAFETY: The packet is ours, and the route is not freed in this read section.
+        unsafe { bindings::tcp_dispatch_skb_dst_replace(self.0.skb.as_ptr(), dst.as_ptr()) }
     }
 }
 
