@@ -24,11 +24,28 @@ use kernel::sync::rcu::Guard;
 pub(crate) fn receive(skb: &mut SkBuff, guard: &Guard) -> Verdict {
     let net = DispatchNet::of(skb.receiving_net(guard), guard);
     let prefix = net.process_prefix();
-    if prefix.is_empty() {
-        return Verdict::Pass;
-    }
     let to_process = prefix.contains(packet::destination(skb.ip()));
     let from_process = prefix.contains(packet::source(skb.ip()));
+    if skb.has_socket() && !to_process && !from_process {
+        // If early demux found a socket, TCP knows the destination: it is no service address.
+        return Verdict::Pass;
+    }
+    receive_unknown(net, skb, to_process, from_process, guard)
+}
+
+/// Decides on a packet that may be ours. Not inlined: the others, which aren't, don't save registers
+/// for it.
+#[inline(never)]
+fn receive_unknown(
+    net: &DispatchNet,
+    skb: &mut SkBuff,
+    to_process: bool,
+    from_process: bool,
+    guard: &Guard,
+) -> Verdict {
+    if net.process_prefix().is_empty() {
+        return Verdict::Pass;
+    }
     if (to_process || from_process) && !skb.is_from_loopback() {
         // Process addresses mean nothing outside of this computer.
         net.drops.count(Drop::Outside);
@@ -36,7 +53,6 @@ pub(crate) fn receive(skb: &mut SkBuff, guard: &Guard) -> Verdict {
         return Verdict::Consumed;
     }
     if skb.has_socket() || to_process || !skb.is_to_this_host() {
-        // If early demux found a socket, TCP knows the destination: it is no service address.
         return Verdict::Pass;
     }
     let Some(segment) = Segment::received(skb) else {
