@@ -12,7 +12,7 @@
 //! | `service`, `process` | what daemons are registered for |
 //! | `plan` | a service's settings and processes, by which new connections are assigned |
 //! | `affinity` | which process a client had before |
-//! | `dispatch_net` | all of it, per network namespace |
+//! | `dispatch_net` | all of it, per network namespace; `dispatch_net/control` what changes it |
 //! | `ingress`, `egress`, `icmp` | the fast path: a packet of a known connection |
 //! | `assign`, `choice`, `cookie`, `refuse`, `mss` | the slow path: a connection's first packet |
 //! | `expire`, `abort` | the end of connections, and an early one |
