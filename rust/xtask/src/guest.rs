@@ -17,6 +17,7 @@ use crate::vm::child;
 const PACKAGES: &[&str] = &[
     // Daemons to dispatch to, other dispatchers to compare with, clients.
     "nginx-light",
+    "libnginx-mod-stream",
     "haproxy",
     "ipvsadm",
     "curl",
