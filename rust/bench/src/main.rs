@@ -4,12 +4,15 @@
 //!
 //! Both do as little as they can, so that what is counted is the kernel's.
 
+mod fill;
 mod marker;
 mod measure;
 mod operation;
 mod serve;
+mod sk_lookup;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4};
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -49,6 +52,53 @@ enum Command {
         /// Of how many numbers the median counts
         #[arg(long, default_value_t = 11)]
         batches: u32,
+        /// How long to sleep between them, so that what runs every now and then is not in all
+        #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
+        pause: u64,
+        /// Another daemon, with whom a byte is exchanged between them
+        #[arg(long, value_name = "ADDRESS:PORT")]
+        meanwhile: Option<SocketAddr>,
+    },
+    /// Give the connections of a service to listeners of processes, by BPF sk_lookup
+    SkLookup {
+        /// The service
+        #[arg(value_name = "ADDRESS:PORT")]
+        service: SocketAddrV4,
+        /// The daemons
+        #[arg(value_name = "PID", required = true)]
+        pids: Vec<i32>,
+    },
+    /// Give tcp_dispatch's table entries of other connections
+    Connections {
+        /// The service
+        #[arg(value_name = "ADDRESS:PORT")]
+        service: SocketAddrV4,
+        /// The process that they are assigned to
+        #[arg(value_name = "ADDRESS:PORT")]
+        process: SocketAddrV4,
+        /// How many
+        number: u32,
+    },
+    /// Add other services to tcp_dispatch
+    Services {
+        /// The service; the others are at the ports behind its own
+        #[arg(value_name = "ADDRESS:PORT")]
+        service: SocketAddrV4,
+        /// The process that serves them all
+        #[arg(value_name = "ADDRESS:PORT")]
+        process: SocketAddrV4,
+        /// How many
+        number: u16,
+    },
+    /// Send the first packets of connections by a TUN device
+    Syns {
+        /// The device, which is there
+        device: String,
+        /// Where they go
+        #[arg(value_name = "ADDRESS:PORT")]
+        service: SocketAddrV4,
+        /// How many
+        number: u32,
     },
 }
 
@@ -60,6 +110,33 @@ fn main() -> Result<()> {
             operation,
             operations,
             batches,
-        } => measure::measure(address, operation, operations, batches),
+            pause,
+            meanwhile,
+        } => measure::measure(
+            address,
+            operation,
+            measure::Batches {
+                number: batches,
+                operations,
+                pause: Duration::from_millis(pause),
+                meanwhile,
+            },
+        ),
+        Command::SkLookup { service, pids } => sk_lookup::run(service, &pids),
+        Command::Connections {
+            service,
+            process,
+            number,
+        } => fill::connections(service, process, number),
+        Command::Services {
+            service,
+            process,
+            number,
+        } => fill::services(service, process, number),
+        Command::Syns {
+            device,
+            service,
+            number,
+        } => fill::syns(&device, service, number),
     }
 }

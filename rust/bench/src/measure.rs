@@ -3,6 +3,8 @@
 //! Measuring.
 
 use std::net::SocketAddr;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rustix::time::{clock_gettime, ClockId};
@@ -23,16 +25,39 @@ struct Measurement {
     batches: Vec<f64>,
 }
 
-/// Measures `batches` times what `operations` operations take, and prints it.
-pub fn measure(
-    address: SocketAddr,
-    operation: Operation,
-    operations: u32,
-    batches: u32,
-) -> Result<()> {
+/// How operations are measured.
+pub struct Batches {
+    /// How many numbers there are.
+    pub number: u32,
+    /// How many operations make one of them.
+    pub operations: u32,
+    /// How long it sleeps before each.
+    pub pause: Duration,
+    /// A daemon that it exchanges a byte with before each.
+    pub meanwhile: Option<SocketAddr>,
+}
+
+/// Measures operations with the daemon at `address`, and prints what it counted.
+pub fn measure(address: SocketAddr, operation: Operation, how: Batches) -> Result<()> {
+    let Batches {
+        number,
+        operations,
+        pause,
+        meanwhile,
+    } = how;
     let what = || format!("{address} doesn't serve");
     let mut doer = Doer::new(operation, address).with_context(what)?;
+    let mut other = meanwhile
+        .map(|address| Doer::new(Operation::RoundTrip, address))
+        .transpose()
+        .context("the daemon meanwhile doesn't serve")?;
     let mut batch = || -> Result<f64> {
+        if let Some(other) = &mut other {
+            other.once().context("the daemon meanwhile doesn't serve")?;
+        }
+        if !pause.is_zero() {
+            thread::sleep(pause);
+        }
         let begun = now();
         for _ in 0..operations {
             doer.once().with_context(what)?;
@@ -42,7 +67,7 @@ pub fn measure(
     // Caches of routes, windows of congestion control and the like are as they stay.
     batch()?;
     marker::begin();
-    let measured: Result<Vec<_>> = (0..batches).map(|_| batch()).collect();
+    let measured: Result<Vec<_>> = (0..number).map(|_| batch()).collect();
     marker::end();
     let mut batches = measured?;
     batches.sort_by(f64::total_cmp);
