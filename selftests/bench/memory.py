@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-2.0
+"""How much memory the kernel uses, before and after a table is filled."""
+
+
+def _meminfo():
+    with open("/proc/meminfo", encoding="ascii") as file:
+        return {name: int(rest.split()[0]) * 1024 for name, rest in (line.split(":") for line in file)}
+
+
+def _slabs():
+    """The bytes of each slab cache, its unused objects included."""
+    slabs = {}
+    with open("/proc/slabinfo", encoding="ascii") as file:
+        for line in file.readlines()[2:]:
+            fields = line.split()
+            pages, count = int(fields[5]), int(fields[14])
+            slabs[fields[0]] = pages * count * 4096
+    return slabs
+
+
+class Memory:
+    """The kernel's memory at one time."""
+
+    def __init__(self):
+        with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as file:
+            file.write("3")
+        self.slabs = _slabs()
+        info = _meminfo()
+        self.available, self.free = info["MemAvailable"], info["MemFree"]
+
+    def since(self, before, entries):
+        """What each of `entries` took since then, in bytes: all of it, and the slab cache that grew most."""
+        grown = {name: size - before.slabs.get(name, 0) for name, size in self.slabs.items()}
+        most = max(grown, key=grown.get)
+        return {
+            "entries": entries,
+            "bytes": round((before.available - self.available) / entries, 1),
+            "free": round((before.free - self.free) / entries, 1),
+            "slabs": round(sum(grown.values()) / entries, 1),
+            "cache": most,
+            "cache-bytes": round(grown[most] / entries, 1),
+        }

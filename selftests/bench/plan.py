@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What is measured: which operations, with which dispatchers, in which surroundings."""
+
+import dataclasses
+
+import dispatchers
+
+# How many operations make one number, and of how many numbers the median counts. Connections
+# vary most, so they have most.
+BATCHES = {
+    "round-trip": (100, 21),
+    "connect": (20, 41),
+    "echo": (10, 15),
+    "send": (2, 11),
+    "receive": (2, 11),
+    # A round trip with a daemon that no dispatcher has to do with, while the service is in use.
+    "unrelated": (100, 21),
+}
+
+# What runs every 2 seconds takes longer than a batch where tables are full: batches are spread.
+PAUSE = 97
+
+
+@dataclasses.dataclass(frozen=True)
+class Configuration:
+    """A dispatcher and its surroundings, and what is measured with them."""
+
+    dispatcher: type
+    # (client, operation)
+    wanted: tuple
+    processes: int = 1
+    connections: int = 1
+    services: int = 1
+
+    def __str__(self):
+        around = [
+            f"{number:,} {name}"
+            for name in ("processes", "connections", "services")
+            if (number := getattr(self, name)) > 1
+        ]
+        return ", ".join([self.dispatcher.name, *around])
+
+
+def _all(clients, operations):
+    return tuple((client, operation) for client in clients for operation in operations)
+
+
+def quick():
+    """What the guard needs."""
+    wanted = _all(["remote"], ["round-trip", "connect", "echo", "unrelated"])
+    names = ("direct", "tcp_dispatch", "tcp_dispatch, tuned", "IPVS NAT")
+    return [Configuration(dispatchers.ALL[name], wanted) for name in names]
+
+
+def full():
+    """All of it."""
+    operations = ["round-trip", "connect", "echo", "send", "receive"]
+    wanted = _all(["remote"], [*operations, "unrelated"]) + _all(["local"], operations)
+    plan = [Configuration(each, wanted) for each in dispatchers.ALL.values()]
+    few = _all(["remote"], ["round-trip", "connect"])
+    tables = [dispatchers.ALL[name] for name in ("tcp_dispatch", "IPVS NAT", "nft DNAT")]
+    plan += [Configuration(each, few, processes=64) for each in tables]
+    plan += [Configuration(each, few, services=10_000) for each in tables]
+    plan += [Configuration(each, few, connections=n) for n in (10_000, 1_000_000) for each in tables]
+    return plan
