@@ -20,6 +20,7 @@ help:
 	@echo 'make test [KERNEL=debug]   run every test; sets up what is missing first'
 	@echo
 	@echo 'make setup [KERNEL=debug]  only set up'
+	@echo 'make bench [QUICK=1]       count what dispatchers cost, this and others, in instructions'
 	@echo 'make soak [MINUTES=20]     processes come, go, die and drain under load, in the VM'
 	@echo 'make profile               where the instructions of a round trip go, in the VM'
 	@echo 'make vm [KERNEL=debug]     a shell in the VM, the module loaded'
@@ -49,12 +50,16 @@ CLIENT ?= remote
 DISPATCHER ?= tcp_dispatch
 AGAINST ?= direct
 
-.PHONY: demo test soak profile setup vm lint generate
+.PHONY: demo test bench soak profile setup vm lint generate
 demo: cargo
 	@$(XTASK) demo
 
 test: cargo
 	@$(XTASK) test --kernel $(KERNEL)
+
+# With QUICK=1 only what the layer itself costs, compared with the figures in the repository.
+bench: cargo
+	@$(XTASK) bench $(if $(QUICK),--quick)
 
 soak: cargo
 	@$(XTASK) vm --kernel $(KERNEL) --timeout $$(($(MINUTES) * 60 + 3600)) -- \

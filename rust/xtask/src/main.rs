@@ -2,6 +2,7 @@
 
 //! Set-up, builds, the VM, tests and the demo of tcp_dispatch.
 
+mod bench;
 mod buildroot;
 mod demo;
 mod generate;
@@ -37,6 +38,8 @@ enum Command {
     Vm(vm::Args),
     /// Run every test, on the host and in the VM
     Test(test::Args),
+    /// Measure dispatchers, this and others, in instructions
+    Bench(bench::Args),
     /// Show the main job with real daemons
     Demo(demo::Args),
     /// Count instructions by function, through one dispatcher and another
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::Modules(args) => modules::run(args),
         Command::Vm(args) => vm::run(args),
         Command::Test(args) => test::run(args),
+        Command::Bench(args) => bench::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Profile(args) => profile::run(args),
         Command::Lint(args) => lint::run(args),

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `cargo xtask bench`: what dispatchers cost, in instructions.
+
+mod chart;
+mod figures;
+mod report;
+mod table;
+
+use std::fs;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, ensure, Context, Result};
+
+use crate::paths;
+use crate::setup::{self, progress};
+use crate::vm::job::{Input, Job, Output};
+use crate::vm::pump::Sink;
+use crate::vm::{self, MachineArgs};
+use figures::{Figures, Finding, Verdict};
+use report::Report;
+
+/// What measures, in the guest.
+const RUNNER: &str = "/opt/tcp_dispatch/selftests/bench/run";
+
+/// The guest's memory in megabytes: room for a million connections of each dispatcher.
+const MEGABYTES: u32 = 3072;
+
+/// How long it may take on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// Arguments of `cargo xtask bench`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Measure only what the layer's own cost needs, and compare that with the figures that are
+    /// kept in the repository
+    #[arg(long)]
+    quick: bool,
+    /// Keep what a whole run measures: as figures, and as the README's chart
+    #[arg(long, conflicts_with = "quick")]
+    record: bool,
+}
+
+/// Measures, shows what came of it, and compares.
+pub fn run(args: Args) -> Result<ExitCode> {
+    setup::ensure("stock")?;
+    let started = Instant::now();
+    let report = measure(if args.quick { &["--quick"] } else { &[] })?;
+    let path = paths::build().join("bench.json");
+    fs::write(&path, serde_json::to_string_pretty(&report)? + "\n")
+        .with_context(|| format!("can't write {}", path.display()))?;
+    print!("{}", table::all(&report));
+    println!();
+    for line in &report.left_out {
+        println!("left out: {line}");
+    }
+    let disagreements = report.measurements.iter().filter(|one| !one.agrees());
+    for one in disagreements {
+        println!("{}", one.disagreement());
+    }
+    println!(
+        "measured in {}; all of it: {}",
+        progress::seconds(started.elapsed()),
+        path.display()
+    );
+    if args.record {
+        let figures = Figures::path();
+        Figures::of(&report).write(&figures)?;
+        let chart = paths::checkout().join("Documentation/performance.svg");
+        fs::write(&chart, chart::svg(&report))
+            .with_context(|| format!("can't write {}", chart.display()))?;
+        println!("recorded in {} and {}", figures.display(), chart.display());
+        return Ok(ExitCode::SUCCESS);
+    }
+    guard(&report)
+}
+
+/// Compares with the figures. What is over them is measured once more: twice is no chance.
+fn guard(report: &Report) -> Result<ExitCode> {
+    let Some(figures) = Figures::read(&Figures::path())? else {
+        println!("there are no figures to compare with: `cargo xtask bench --record` keeps some");
+        return Ok(ExitCode::SUCCESS);
+    };
+    let of = |report: &Report, verdict| -> Vec<Finding> {
+        let mut findings = figures.compare(report);
+        findings.retain(|finding| finding.verdict == verdict);
+        findings
+    };
+    let under = of(report, Verdict::Under);
+    for finding in &under {
+        println!("{finding}");
+    }
+    if !under.is_empty() {
+        println!("that is faster: keep it with `cargo xtask bench --record`");
+    }
+    let suspected = of(report, Verdict::Over);
+    if suspected.is_empty() {
+        println!("the layer costs no more than the figures in the repository");
+        return Ok(ExitCode::SUCCESS);
+    }
+    for finding in &suspected {
+        println!("{finding}: measuring again");
+    }
+    let mut arguments = vec!["--quick", "--dispatcher", "direct"];
+    for finding in &suspected {
+        arguments.extend(["--dispatcher", &finding.dispatcher]);
+        arguments.extend(["--operation", &finding.operation]);
+    }
+    let again = of(&measure(&arguments)?, Verdict::Over);
+    let confirmed: Vec<_> = again
+        .iter()
+        .filter(|finding| {
+            suspected.iter().any(|before| {
+                before.dispatcher == finding.dispatcher && before.operation == finding.operation
+            })
+        })
+        .collect();
+    for finding in &confirmed {
+        println!("{finding}");
+    }
+    if confirmed.is_empty() {
+        println!("that was chance: the layer costs no more than the figures in the repository");
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!(
+        "the layer costs more than the figures in {} allow: make it faster, or say in the commit \
+         why it must cost that and keep new figures with `cargo xtask bench --record`",
+        Figures::path().display()
+    );
+    Ok(ExitCode::FAILURE)
+}
+
+/// Boots the VM, counting instructions, and has it measure.
+fn measure(arguments: &[&str]) -> Result<Report> {
+    let printed = Arc::new(Mutex::new(Vec::new()));
+    let taken = Arc::clone(&printed);
+    let sink: Sink = Box::new(move |bytes| {
+        taken
+            .lock()
+            .expect("no thread panics while it holds this")
+            .extend_from_slice(bytes);
+        Ok(())
+    });
+    let machine = MachineArgs {
+        kernel: "stock".into(),
+        kvm: false,
+        icount: true,
+        cpus: 1,
+        memory: Some(MEGABYTES),
+    };
+    let job = Job {
+        machine,
+        module: true,
+        share: None,
+        input: Input::None,
+        output: Output::To(sink),
+        timeout: Some(TIMEOUT),
+        command: [RUNNER].iter().chain(arguments).map(Into::into).collect(),
+    };
+    eprintln!("booting Linux in a VM that counts instructions");
+    let outcome = vm::boot(job)?;
+    match &outcome.verdict {
+        Ok(0) => {}
+        Ok(status) => bail!("the measurements failed with status {status}: see above"),
+        Err(_) => bail!(outcome.failure().unwrap_or_default()),
+    }
+    let printed = printed.lock().expect("no thread panicked");
+    let report = Report::read(&String::from_utf8_lossy(&printed))?;
+    ensure!(
+        !report.measurements.is_empty(),
+        "the guest measured nothing"
+    );
+    Ok(report)
+}

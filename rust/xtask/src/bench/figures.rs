@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The guard: what the layer costs, against the figures that are kept in the repository.
+//!
+//! What is guarded is the difference of two counts, a few percent of them, so noise must be judged
+//! by that difference. It is the larger of two things: what the measurements of this run leave open,
+//! and what runs were seen to differ by.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use super::report::{grouped, signed, Report, OURS};
+use crate::paths;
+
+/// By how much the layer's cost may be over its figure, as a share of that.
+const TOLERANCE: f64 = 0.03;
+
+/// What is guarded, and by how much the difference of two counts differed from one run to the next,
+/// as a share of direct's count. `Documentation/development.rst` says how that was measured.
+const GUARDED: [(&str, f64); 4] = [
+    ("round-trip", 0.001),
+    ("connect", 0.004),
+    ("echo", 0.001),
+    ("unrelated", 0.001),
+];
+
+/// Instructions that the layer adds, by dispatcher and operation.
+type Adds = BTreeMap<String, BTreeMap<String, f64>>;
+
+/// The figures that are kept in the repository.
+#[derive(Serialize, Deserialize, Default, PartialEq, Debug)]
+pub struct Figures {
+    /// What they are.
+    what: String,
+    /// What was measured, with its version.
+    versions: BTreeMap<String, String>,
+    /// The figures.
+    adds: Adds,
+}
+
+/// How one cost compares with its figure.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// More than it may be.
+    Over,
+    /// So much less that the figure should be recorded anew.
+    Under,
+    /// Neither.
+    Same,
+}
+
+/// One comparison.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Finding {
+    /// Which of the layer's settings.
+    pub dispatcher: String,
+    /// Which operation.
+    pub operation: String,
+    figure: f64,
+    adds: f64,
+    noise: f64,
+    /// What comes of it.
+    pub verdict: Verdict,
+}
+
+impl Finding {
+    fn new(dispatcher: &str, operation: &str, figure: f64, adds: f64, noise: f64) -> Self {
+        let limit = (TOLERANCE * figure).max(noise);
+        let verdict = match adds - figure {
+            more if more > limit => Verdict::Over,
+            less if less < -limit => Verdict::Under,
+            _ => Verdict::Same,
+        };
+        Self {
+            dispatcher: dispatcher.into(),
+            operation: operation.into(),
+            figure,
+            adds,
+            noise,
+            verdict,
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let comparison = match self.verdict {
+            Verdict::Over => "more than 3 % over",
+            Verdict::Under => "more than 3 % under",
+            Verdict::Same => "as good as",
+        };
+        write!(
+            f,
+            "{}, {}: adds {} instructions, {comparison} the figure of {} ({}; noise {})",
+            self.dispatcher,
+            self.operation,
+            grouped(self.adds.round() as i64),
+            grouped(self.figure.round() as i64),
+            signed(self.adds - self.figure),
+            grouped(self.noise.round() as i64),
+        )
+    }
+}
+
+impl Figures {
+    /// The file that holds them.
+    pub fn path() -> PathBuf {
+        paths::checkout().join("selftests/bench/figures.json")
+    }
+
+    /// The figures of a run.
+    pub fn of(report: &Report) -> Self {
+        let mut adds = Adds::new();
+        for dispatcher in OURS {
+            for (operation, _) in GUARDED {
+                if let Some((cost, _)) = cost(report, dispatcher, operation, 0.0) {
+                    let one = adds.entry(dispatcher.into()).or_default();
+                    one.insert(operation.into(), (cost * 10.0).round() / 10.0);
+                }
+            }
+        }
+        Self {
+            what: "instructions that the layer adds to direct: IPv4, remote client, one process"
+                .into(),
+            versions: report.versions.clone(),
+            adds,
+        }
+    }
+
+    /// Reads them; nothing if none were recorded yet.
+    pub fn read(path: &Path) -> Result<Option<Self>> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let text =
+            fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))?;
+        let figures = serde_json::from_str(&text)
+            .with_context(|| format!("{} holds no figures", path.display()))?;
+        Ok(Some(figures))
+    }
+
+    /// Writes them.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        fs::write(path, text).with_context(|| format!("can't write {}", path.display()))
+    }
+
+    /// Compares what a run measured with them.
+    pub fn compare(&self, report: &Report) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for (dispatcher, figures) in &self.adds {
+            for (operation, floor) in GUARDED {
+                let cost = cost(report, dispatcher, operation, floor);
+                if let (Some(&figure), Some((adds, noise))) = (figures.get(operation), cost) {
+                    findings.push(Finding::new(dispatcher, operation, figure, adds, noise));
+                }
+            }
+        }
+        findings
+    }
+}
+
+/// What a dispatcher adds to direct, and the noise of that; `floor` is a share of direct's count
+/// that the noise is at least.
+fn cost(report: &Report, dispatcher: &str, operation: &str, floor: f64) -> Option<(f64, f64)> {
+    let direct = report.direct("remote", operation)?;
+    let one = report.plain(dispatcher, "remote", operation)?;
+    let noise = one.spread() + direct.spread();
+    Some((
+        one.count() - direct.count(),
+        noise.max(floor * direct.count()),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::report::tests::{measurement, report};
+    use super::*;
+
+    fn run(direct: [f64; 2], ours: [f64; 2]) -> Report {
+        report(vec![
+            measurement("direct", "round-trip", direct),
+            measurement("tcp_dispatch", "round-trip", ours),
+        ])
+    }
+
+    fn verdict(before: &Report, now: &Report) -> Verdict {
+        let findings = Figures::of(before).compare(now);
+        assert_eq!(findings.len(), 1);
+        findings[0].verdict
+    }
+
+    #[test]
+    fn a_cost_of_up_to_three_percent_more_passes_and_more_fails() {
+        let before = run([36_000.0; 2], [39_000.0; 2]);
+        assert_eq!(
+            verdict(&before, &run([36_000.0; 2], [39_089.0; 2])),
+            Verdict::Same
+        );
+        assert_eq!(
+            verdict(&before, &run([36_000.0; 2], [39_091.0; 2])),
+            Verdict::Over
+        );
+    }
+
+    #[test]
+    fn a_cost_that_is_much_lower_is_to_be_recorded() {
+        let before = run([36_000.0; 2], [39_000.0; 2]);
+        assert_eq!(
+            verdict(&before, &run([36_000.0; 2], [38_000.0; 2])),
+            Verdict::Under
+        );
+    }
+
+    #[test]
+    fn a_kernel_that_is_slower_by_itself_is_not_the_layers_fault() {
+        let before = run([36_000.0; 2], [39_000.0; 2]);
+        assert_eq!(
+            verdict(&before, &run([40_000.0; 2], [43_000.0; 2])),
+            Verdict::Same
+        );
+    }
+
+    #[test]
+    fn what_may_be_noise_is_no_failure() {
+        let before = run([36_000.0; 2], [39_000.0; 2]);
+        let noisy = run([35_900.0, 36_100.0], [39_100.0, 39_200.0]);
+        assert_eq!(verdict(&before, &noisy), Verdict::Same);
+        // A small cost is not judged by less than runs differ by.
+        let before = run([36_000.0; 2], [36_100.0; 2]);
+        assert_eq!(
+            verdict(&before, &run([36_000.0; 2], [36_120.0; 2])),
+            Verdict::Same
+        );
+        assert_eq!(
+            verdict(&before, &run([36_000.0; 2], [36_140.0; 2])),
+            Verdict::Over
+        );
+    }
+
+    #[test]
+    fn what_was_written_is_read_again() {
+        let path = std::env::temp_dir().join(format!("figures-{}.json", std::process::id()));
+        let figures = Figures::of(&run([36_000.0; 2], [39_000.0; 2]));
+        figures.write(&path).unwrap();
+        assert_eq!(Figures::read(&path).unwrap(), Some(figures));
+        fs::remove_file(&path).unwrap();
+        assert_eq!(Figures::read(&path).unwrap(), None);
+    }
+
+    #[test]
+    fn a_finding_says_what_is_over_and_by_how_much() {
+        let finding = Finding::new("tcp_dispatch", "echo", 1000.0, 1200.0, 36.6);
+        assert_eq!(
+            finding.to_string(),
+            "tcp_dispatch, echo: adds 1,200 instructions, more than 3 % over the figure of 1,000 \
+             (+200; noise 37)"
+        );
+    }
+}
