@@ -93,7 +93,6 @@ class Dispatcher:
             "link add dummy0 type dummy",
             "link set dummy0 arp off up",
             f"route add {NOBODY.rsplit(':', 1)[0]}/32 dev dummy0",
-            f"route add {OTHERS.rsplit(':', 1)[0]}/32 dev dummy0",
         )
         self.server.sysctl("net/ipv4/ip_forward", 1)
 
@@ -168,6 +167,7 @@ class Ipvs(Dispatcher):
     def fill(self, connections):
         # They would wait a minute for the rest of their handshake, a quarter of an hour without.
         self.sink()
+        self.server.ip(f"addr add {OTHERS.rsplit(':', 1)[0]}/32 dev lo")
         self.rules(OTHERS, NOBODY)
         self.bench("syns", "tun0", OTHERS, connections)
 
@@ -198,8 +198,7 @@ class NftDnat(Dispatcher):
         self.sink()
         # As whoever expects a million connections sets it.
         for path, value in (("max", 2 * connections), ("buckets", max(connections, 1 << 16))):
-            with open(f"/proc/sys/net/netfilter/nf_conntrack_{path}", "w", encoding="ascii") as file:
-                file.write(str(value))
+            command.run("sysctl", "-q", f"net.netfilter.nf_conntrack_{path}={value}")
         self.bench("syns", "tun0", OTHERS, connections)
 
 

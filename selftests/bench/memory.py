@@ -1,6 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0
 """How much memory the kernel uses, before and after a table is filled."""
 
+import time
+
+# Namespaces that are gone and tables that were outgrown give their memory back a little later: it is
+# read when it has not changed by more than this for some seconds, or after so many of these.
+CHANGE, SECONDS, TIMES = 1 << 18, 3, 6
+
+
+def _settle():
+    before = 0
+    for _ in range(TIMES):
+        time.sleep(SECONDS)
+        now = _meminfo()["MemFree"]
+        if abs(now - before) < CHANGE:
+            return
+        before = now
+
 
 def _meminfo():
     with open("/proc/meminfo", encoding="ascii") as file:
@@ -22,6 +38,7 @@ class Memory:
     """The kernel's memory at one time."""
 
     def __init__(self):
+        _settle()
         with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as file:
             file.write("3")
         self.slabs = _slabs()

@@ -3,7 +3,7 @@
 //! What is measured.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 
 /// How much one bulk operation moves, in bytes.
 pub const BULK: usize = 1 << 20;
@@ -90,7 +90,7 @@ impl Doer {
         let mut one = [0];
         let buffer = &mut self.buffer;
         let Some(stream) = &mut self.stream else {
-            return connect(self.address, self.service).map(drop);
+            return end(connect(self.address, self.service)?);
         };
         match self.operation {
             Operation::RoundTrip | Operation::Connect => {
@@ -120,4 +120,18 @@ fn connect(address: SocketAddr, service: Service) -> io::Result<TcpStream> {
     stream.write_all(&[service.byte()])?;
     stream.read_exact(&mut [0])?;
     Ok(stream)
+}
+
+/// Closes a connection, and waits until the daemon has closed it, too.
+///
+/// Else it would be up to the scheduler whether the daemon does that before the next connection
+/// comes, and with it how many packets there are and what each costs.
+fn end(mut stream: TcpStream) -> io::Result<()> {
+    stream.shutdown(Shutdown::Write)?;
+    match stream.read(&mut [0])? {
+        0 => Ok(()),
+        _ => Err(io::Error::other(
+            "the daemon sent more than it was asked for",
+        )),
+    }
 }

@@ -8,6 +8,7 @@ mod report;
 mod table;
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -41,16 +42,18 @@ pub struct Args {
     /// Keep what a whole run measures: as figures, and as the README's chart
     #[arg(long, conflicts_with = "quick")]
     record: bool,
+    /// Measure nothing: take what an earlier run left in FILE, as build/bench.json
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
 }
 
 /// Measures, shows what came of it, and compares.
 pub fn run(args: Args) -> Result<ExitCode> {
-    setup::ensure("stock")?;
     let started = Instant::now();
-    let report = measure(if args.quick { &["--quick"] } else { &[] })?;
-    let path = paths::build().join("bench.json");
-    fs::write(&path, serde_json::to_string_pretty(&report)? + "\n")
-        .with_context(|| format!("can't write {}", path.display()))?;
+    let report = match &args.from {
+        Some(file) => read(file)?,
+        None => measure(if args.quick { &["--quick"] } else { &[] })?,
+    };
     print!("{}", table::all(&report));
     println!();
     for line in &report.left_out {
@@ -60,11 +63,16 @@ pub fn run(args: Args) -> Result<ExitCode> {
     for one in disagreements {
         println!("{}", one.disagreement());
     }
-    println!(
-        "measured in {}; all of it: {}",
-        progress::seconds(started.elapsed()),
-        path.display()
-    );
+    if args.from.is_none() {
+        let path = paths::build().join("bench.json");
+        fs::write(&path, serde_json::to_string_pretty(&report)? + "\n")
+            .with_context(|| format!("can't write {}", path.display()))?;
+        println!(
+            "measured in {}; all of it: {}",
+            progress::seconds(started.elapsed()),
+            path.display()
+        );
+    }
     if args.record {
         let figures = Figures::path();
         Figures::of(&report).write(&figures)?;
@@ -75,6 +83,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     guard(&report)
+}
+
+/// What an earlier run left in a file.
+fn read(file: &Path) -> Result<Report> {
+    let text =
+        fs::read_to_string(file).with_context(|| format!("can't read {}", file.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} holds no measurements", file.display()))
 }
 
 /// Compares with the figures. What is over them is measured once more: twice is no chance.
@@ -134,6 +149,7 @@ fn guard(report: &Report) -> Result<ExitCode> {
 
 /// Boots the VM, counting instructions, and has it measure.
 fn measure(arguments: &[&str]) -> Result<Report> {
+    setup::ensure("stock")?;
     let printed = Arc::new(Mutex::new(Vec::new()));
     let taken = Arc::clone(&printed);
     let sink: Sink = Box::new(move |bytes| {

@@ -67,7 +67,7 @@ enum Line {
 }
 
 /// A whole run.
-#[derive(Serialize, Default)]
+#[derive(Serialize, Deserialize, Default)]
 #[serde(rename_all = "kebab-case")]
 pub struct Report {
     /// What was measured, with its version.

@@ -80,22 +80,13 @@ fn surroundings(report: &Report) -> String {
 }
 
 fn memory(report: &Report) -> String {
-    let header = [
-        "",
-        "entries",
-        "bytes each",
-        "of slabs",
-        "largest cache",
-        "of that",
-    ];
+    let header = ["", "entries", "bytes each", "of these in slabs"];
     let rows = report.memory.iter().map(|one| {
         vec![
             one.dispatcher.clone(),
             grouped(one.entries.into()),
             format!("{:.0}", one.bytes),
             format!("{:.0}", one.slabs),
-            one.cache.clone(),
-            format!("{:.0}", one.cache_bytes),
         ]
     });
     let header = header.map(str::to_owned).to_vec();
