@@ -5,14 +5,14 @@ import dataclasses
 
 import dispatchers
 
-# How many operations make one number, and of how many numbers the median counts. Connections
-# vary most, so they have most.
+# How many operations make one number, and of how many numbers the median counts. What varies most
+# has most.
 BATCHES = {
     "round-trip": (100, 21),
     "connect": (20, 41),
     "echo": (10, 15),
-    "send": (2, 11),
-    "receive": (2, 11),
+    "send": (2, 25),
+    "receive": (2, 25),
     # A round trip with a daemon that no dispatcher has to do with, while the service is in use.
     "unrelated": (100, 21),
 }

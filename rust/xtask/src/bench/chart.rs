@@ -18,7 +18,7 @@ const NAMES: f64 = 160.0;
 const VALUES: f64 = 100.0;
 const ROW: f64 = 24.0;
 const TITLE: f64 = 52.0;
-const FOOT: f64 = 34.0;
+const NOTE: f64 = 18.0;
 
 /// Below this share of direct's count, what is added can't be told from nothing.
 const VISIBLE: f64 = 0.005;
@@ -44,13 +44,17 @@ pub fn svg(report: &Report) -> String {
         y = panel(&mut body, y, report, operation, title);
     }
     let kernel = report.versions.get("Linux").map_or("", |release| release);
-    let note = format!(
-        "Instructions of client and server together, above what it takes without a dispatcher. \
-         Linux {kernel}, IPv4, remote client, one process."
-    );
-    y += 18.0;
-    let _ = writeln!(body, r#"<text class="note" x="0" y="{y}">{note}</text>"#);
-    let height = y + FOOT - 18.0;
+    let notes = [
+        "Instructions of client and server together, above what the operation takes without a dispatcher."
+            .to_owned(),
+        format!("Linux {kernel}, IPv4, a client in another network namespace, one process."),
+        "Tuned: with accept_local set on the device that the client's packets come by.".to_owned(),
+    ];
+    for note in notes {
+        y += NOTE;
+        let _ = writeln!(body, r#"<text class="note" x="0" y="{y}">{note}</text>"#);
+    }
+    let height = y + NOTE;
     format!(
         r#"<!-- SPDX-License-Identifier: GPL-2.0 -->
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="-10 -4 {} {height}" role="img">

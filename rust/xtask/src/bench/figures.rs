@@ -52,6 +52,8 @@ pub enum Verdict {
     Under,
     /// Neither.
     Same,
+    /// Neither, as far as noise lets one tell, which is more than what is looked for.
+    Unclear,
 }
 
 /// One comparison.
@@ -69,19 +71,23 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn new(dispatcher: &str, operation: &str, figure: f64, adds: f64, noise: f64) -> Self {
-        let limit = (TOLERANCE * figure).max(noise);
+    /// Compares; `spread` is what the measurements of this run leave open, `floor` what runs were
+    /// seen to differ by.
+    fn new(name: [&str; 2], figure: f64, adds: f64, spread: f64, floor: f64) -> Self {
+        let visible = (TOLERANCE * figure).max(floor);
         let verdict = match adds - figure {
-            more if more > limit => Verdict::Over,
-            less if less < -limit => Verdict::Under,
+            more if more > visible.max(spread) => Verdict::Over,
+            less if less < -visible.max(spread) => Verdict::Under,
+            _ if spread > visible => Verdict::Unclear,
             _ => Verdict::Same,
         };
+        let [dispatcher, operation] = name.map(str::to_owned);
         Self {
-            dispatcher: dispatcher.into(),
-            operation: operation.into(),
+            dispatcher,
+            operation,
             figure,
             adds,
-            noise,
+            noise: spread.max(floor),
             verdict,
         }
     }
@@ -93,6 +99,7 @@ impl fmt::Display for Finding {
             Verdict::Over => "more than 3 % over",
             Verdict::Under => "more than 3 % under",
             Verdict::Same => "as good as",
+            Verdict::Unclear => "which is too noisy to compare with",
         };
         write!(
             f,
@@ -118,7 +125,7 @@ impl Figures {
         let mut adds = Adds::new();
         for dispatcher in OURS {
             for (operation, _) in GUARDED {
-                if let Some((cost, _)) = cost(report, dispatcher, operation, 0.0) {
+                if let Some((cost, _)) = cost(report, dispatcher, operation) {
                     let one = adds.entry(dispatcher.into()).or_default();
                     one.insert(operation.into(), (cost * 10.0).round() / 10.0);
                 }
@@ -155,9 +162,14 @@ impl Figures {
         let mut findings = Vec::new();
         for (dispatcher, figures) in &self.adds {
             for (operation, floor) in GUARDED {
-                let cost = cost(report, dispatcher, operation, floor);
-                if let (Some(&figure), Some((adds, noise))) = (figures.get(operation), cost) {
-                    findings.push(Finding::new(dispatcher, operation, figure, adds, noise));
+                let direct = report.direct("remote", operation);
+                let cost = cost(report, dispatcher, operation);
+                if let (Some(&figure), Some(direct), Some((adds, spread))) =
+                    (figures.get(operation), direct, cost)
+                {
+                    let floor = floor * direct.count();
+                    let name = [dispatcher, operation];
+                    findings.push(Finding::new(name, figure, adds, spread, floor));
                 }
             }
         }
@@ -165,16 +177,11 @@ impl Figures {
     }
 }
 
-/// What a dispatcher adds to direct, and the noise of that; `floor` is a share of direct's count
-/// that the noise is at least.
-fn cost(report: &Report, dispatcher: &str, operation: &str, floor: f64) -> Option<(f64, f64)> {
+/// What a dispatcher adds to direct, and what the measurements leave open of that.
+fn cost(report: &Report, dispatcher: &str, operation: &str) -> Option<(f64, f64)> {
     let direct = report.direct("remote", operation)?;
     let one = report.plain(dispatcher, "remote", operation)?;
-    let noise = one.spread() + direct.spread();
-    Some((
-        one.count() - direct.count(),
-        noise.max(floor * direct.count()),
-    ))
+    Some((one.count() - direct.count(), one.spread() + direct.spread()))
 }
 
 #[cfg(test)]
@@ -227,10 +234,12 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_noise_is_no_failure() {
+    fn what_may_be_noise_is_neither_a_failure_nor_passed() {
         let before = run([36_000.0; 2], [39_000.0; 2]);
-        let noisy = run([35_900.0, 36_100.0], [39_100.0, 39_200.0]);
-        assert_eq!(verdict(&before, &noisy), Verdict::Same);
+        let noisy = run([35_990.0, 36_010.0], [39_080.0, 39_180.0]);
+        assert_eq!(verdict(&before, &noisy), Verdict::Over);
+        let noisier = run([35_910.0, 36_090.0], [39_080.0, 39_180.0]);
+        assert_eq!(verdict(&before, &noisier), Verdict::Unclear);
         // A small cost is not judged by less than runs differ by.
         let before = run([36_000.0; 2], [36_100.0; 2]);
         assert_eq!(
@@ -255,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_finding_says_what_is_over_and_by_how_much() {
-        let finding = Finding::new("tcp_dispatch", "echo", 1000.0, 1200.0, 36.6);
+        let finding = Finding::new(["tcp_dispatch", "echo"], 1000.0, 1200.0, 12.0, 36.6);
         assert_eq!(
             finding.to_string(),
             "tcp_dispatch, echo: adds 1,200 instructions, more than 3 % over the figure of 1,000 \
