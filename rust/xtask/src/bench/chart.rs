@@ -23,18 +23,13 @@ const NOTE: f64 = 18.0;
 /// Below this share of direct's count, what is added can't be told from nothing.
 const VISIBLE: f64 = 0.005;
 
-/// Colours that are readable on light pages, and others for dark ones.
-const STYLE: &str = "text { font: 13px system-ui, sans-serif; fill: #1f2328 }
+/// Colours that are readable on light pages and on dark ones: which of them it is, a picture in a
+/// page isn't always told.
+const STYLE: &str = "text { font: 13px system-ui, sans-serif; fill: #6e7781 }
 .title { font-weight: 600; font-size: 15px }
-.note { font-size: 12px; fill: #59636e }
-.ours { fill: #1a7f5a }
-.other { fill: #8c959f }
-@media (prefers-color-scheme: dark) {
-  text { fill: #e6edf3 }
-  .note { fill: #9198a1 }
-  .ours { fill: #3fb98a }
-  .other { fill: #6e7681 }
-}";
+.note { font-size: 12px }
+.ours { fill: #2da677 }
+.other { fill: #8c959f }";
 
 /// The chart as SVG.
 pub fn svg(report: &Report) -> String {
