@@ -11,8 +11,8 @@ BATCHES = {
     "round-trip": (100, 21),
     "connect": (20, 41),
     "echo": (10, 15),
-    "send": (2, 25),
-    "receive": (2, 25),
+    "send": (2, 15),
+    "receive": (2, 15),
     # A round trip with a daemon that no dispatcher has to do with, while the service is in use.
     "unrelated": (100, 21),
 }
@@ -61,5 +61,8 @@ def full():
     tables = [dispatchers.ALL[name] for name in ("tcp_dispatch", "IPVS NAT", "nft DNAT")]
     plan += [Configuration(each, few, processes=64) for each in tables]
     plan += [Configuration(each, few, services=10_000) for each in tables]
-    plan += [Configuration(each, few, connections=n) for n in (10_000, 1_000_000) for each in tables]
+    plan += [Configuration(each, few, connections=10_000) for each in tables]
+    # Of the peers' entries a million are too many for the time that a run has.
+    plan += [Configuration(each, few, connections=200_000) for each in tables[1:]]
+    plan += [Configuration(tables[0], few, connections=1_000_000)]
     return plan
