@@ -179,6 +179,7 @@ fn measure(arguments: &[&str]) -> Result<Report> {
         machine,
         module: true,
         share: None,
+        plugin: None,
         input: Input::None,
         output: Output::To(sink),
         timeout: Some(TIMEOUT),
