@@ -20,8 +20,8 @@ use crate::paths;
 /// By how much the layer's cost may be over its figure, as a share of that.
 const TOLERANCE: f64 = 0.03;
 
-/// What is guarded, and by how much the difference of two counts differed from one run to the next,
-/// as a share of direct's count. `Documentation/development.rst` says how that was measured.
+/// What is guarded, and what noise is at least, as a share of direct's count: about twice of what the
+/// difference of two counts was seen to change by from one run to the next.
 const GUARDED: [(&str, f64); 4] = [
     ("round-trip", 0.0005),
     ("connect", 0.002),
