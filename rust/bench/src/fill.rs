@@ -18,7 +18,7 @@ const FIRST_PORT: u16 = 10_000;
 const CLIENTS: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
 
 /// The client's address of the other connection `number`.
-fn client(number: u32) -> SocketAddrV4 {
+pub fn client(number: u32) -> SocketAddrV4 {
     let ip = Ipv4Addr::from_bits(CLIENTS.to_bits() + 1 + number / PORTS);
     SocketAddrV4::new(ip, FIRST_PORT + (number % PORTS) as u16)
 }

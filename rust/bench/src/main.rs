@@ -5,6 +5,7 @@
 //! Both do as little as they can, so that what is counted is the kernel's.
 
 mod fill;
+mod idle;
 mod marker;
 mod measure;
 mod operation;
@@ -68,6 +69,17 @@ enum Command {
         #[arg(value_name = "PID", required = true)]
         pids: Vec<i32>,
     },
+    /// Keep idle connections of a process, whose clients aren't there
+    Idle {
+        /// The service
+        #[arg(value_name = "ADDRESS:PORT")]
+        service: SocketAddrV4,
+        /// The process that they are assigned to
+        #[arg(value_name = "ADDRESS:PORT")]
+        process: SocketAddrV4,
+        /// How many
+        number: u32,
+    },
     /// Give tcp_dispatch's table entries of other connections
     Connections {
         /// The service
@@ -123,6 +135,11 @@ fn main() -> Result<()> {
             },
         ),
         Command::SkLookup { service, pids } => sk_lookup::run(service, &pids),
+        Command::Idle {
+            service,
+            process,
+            number,
+        } => idle::run(service, process, number),
         Command::Connections {
             service,
             process,
