@@ -5,6 +5,12 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
+use socket2::{Domain, Socket, Type};
+
+/// The receive buffer of a connection in bytes, at both ends: `net.core.rmem_max`, unless somebody
+/// changed it. Whether 64 KiB fit into a window that may grow or not is a packet more or less of
+/// each echo.
+pub const RECEIVE: usize = 212_992;
 /// How much one bulk operation moves, in bytes.
 pub const BULK: usize = 1 << 20;
 /// How much one echo moves in each direction, in bytes.
@@ -115,7 +121,10 @@ impl Doer {
 
 /// Opens a connection, and exchanges the first byte.
 fn connect(address: SocketAddr, service: Service) -> io::Result<TcpStream> {
-    let mut stream = TcpStream::connect(address)?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_recv_buffer_size(RECEIVE)?;
+    socket.connect(&address.into())?;
+    let mut stream = TcpStream::from(socket);
     stream.set_nodelay(true)?;
     stream.write_all(&[service.byte()])?;
     stream.read_exact(&mut [0])?;

@@ -8,10 +8,7 @@ use std::net::{SocketAddr, TcpStream};
 use anyhow::{Context, Result};
 use socket2::{Domain, Socket, Type};
 
-use crate::operation::{Service, BULK};
-
-/// The receive buffer of a connection in bytes: `net.core.rmem_max`, unless somebody changed it.
-const RECEIVE: usize = 212_992;
+use crate::operation::{Service, BULK, RECEIVE};
 
 /// Serves one client after the other, for ever.
 pub fn serve(address: SocketAddr, reuseport: bool) -> Result<()> {
@@ -30,8 +27,6 @@ fn listen(address: SocketAddr, reuseport: bool) -> io::Result<Socket> {
     let listener = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     listener.set_reuse_address(true)?;
     listener.set_reuse_port(reuseport)?;
-    // As much as may be without privilege, and no less later: whether 64 KiB fit into a window that
-    // may grow or not is a packet more or less of each echo.
     listener.set_recv_buffer_size(RECEIVE)?;
     listener.bind(&address.into())?;
     listener.listen(4096)?;
