@@ -10,7 +10,6 @@ mod table;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure, Context, Result};
@@ -18,7 +17,7 @@ use anyhow::{bail, ensure, Context, Result};
 use crate::paths;
 use crate::setup::{self, progress};
 use crate::vm::job::{Input, Job, Output};
-use crate::vm::pump::Sink;
+use crate::vm::pump::Kept;
 use crate::vm::{self, MachineArgs};
 use figures::{Figures, Finding, Verdict};
 use report::Report;
@@ -159,15 +158,7 @@ fn guard(report: &Report) -> Result<ExitCode> {
 /// Boots the VM, counting instructions, and has it measure.
 fn measure(arguments: &[&str]) -> Result<Report> {
     setup::ensure("stock")?;
-    let printed = Arc::new(Mutex::new(Vec::new()));
-    let taken = Arc::clone(&printed);
-    let sink: Sink = Box::new(move |bytes| {
-        taken
-            .lock()
-            .expect("no thread panics while it holds this")
-            .extend_from_slice(bytes);
-        Ok(())
-    });
+    let printed = Kept::default();
     let machine = MachineArgs {
         kernel: "stock".into(),
         kvm: false,
@@ -181,7 +172,7 @@ fn measure(arguments: &[&str]) -> Result<Report> {
         share: None,
         plugin: None,
         input: Input::None,
-        output: Output::To(sink),
+        output: Output::To(printed.sink()),
         timeout: Some(TIMEOUT),
         command: [RUNNER].iter().chain(arguments).map(Into::into).collect(),
     };
@@ -192,8 +183,7 @@ fn measure(arguments: &[&str]) -> Result<Report> {
         Ok(status) => bail!("the measurements failed with status {status}: see above"),
         Err(_) => bail!(outcome.failure().unwrap_or_default()),
     }
-    let printed = printed.lock().expect("no thread panicked");
-    let report = Report::read(&String::from_utf8_lossy(&printed))?;
+    let report = Report::read(&String::from_utf8_lossy(&printed.take()))?;
     ensure!(
         !report.measurements.is_empty(),
         "the guest measured nothing"

@@ -9,13 +9,12 @@ mod symbols;
 mod windows;
 
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex};
 
 use anyhow::{ensure, Context, Result};
 
 use crate::setup;
 use crate::vm::job::{Input, Job, Output, Plugin};
-use crate::vm::pump::Sink;
+use crate::vm::pump::Kept;
 use crate::vm::{self, MachineArgs};
 use difference::Difference;
 
@@ -74,15 +73,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 
 /// Runs the bench and returns what it and the guest's kernel said.
 fn boot(args: &Args, plugin: Plugin) -> Result<String> {
-    let said = Arc::new(Mutex::new(Vec::new()));
-    let taken = Arc::clone(&said);
-    let sink: Sink = Box::new(move |bytes| {
-        taken
-            .lock()
-            .expect("no thread panics while it holds this")
-            .extend_from_slice(bytes);
-        Ok(())
-    });
+    let said = Kept::default();
     let mut command = vec!["sh", "-c", SCRIPT, "sh", BENCH];
     command.extend(["--operation", &args.operation, "--client", &args.client]);
     command.extend([&*args.against, &*args.dispatcher]);
@@ -99,7 +90,7 @@ fn boot(args: &Args, plugin: Plugin) -> Result<String> {
         share: None,
         plugin: Some(plugin),
         input: Input::None,
-        output: Output::To(sink),
+        output: Output::To(said.sink()),
         timeout: Some(std::time::Duration::from_secs(SECONDS)),
         command: command.into_iter().map(Into::into).collect(),
     })?;
@@ -111,6 +102,5 @@ fn boot(args: &Args, plugin: Plugin) -> Result<String> {
         status == 0,
         "the bench in the guest ended with status {status}: see what it says above"
     );
-    let said = std::mem::take(&mut *said.lock().expect("no thread panicked"));
-    String::from_utf8(said).context("the guest's output is no text")
+    String::from_utf8(said.take()).context("the guest's output is no text")
 }

@@ -5,6 +5,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex};
 
 /// The key that ends the VM from within an interactive shell, as in telnet: Ctrl-].
 const ESCAPE: u8 = 0x1d;
@@ -18,6 +19,28 @@ pub fn sink(mut to: impl Write + Send + 'static) -> Sink {
         to.write_all(bytes)?;
         to.flush()
     })
+}
+
+/// What a sink was given.
+#[derive(Clone, Default)]
+pub struct Kept(Arc<Mutex<Vec<u8>>>);
+
+impl Kept {
+    /// A sink that keeps everything here.
+    pub fn sink(&self) -> Sink {
+        let Self(kept) = self.clone();
+        Box::new(move |bytes| {
+            kept.lock()
+                .expect("no thread panics while it holds this")
+                .extend_from_slice(bytes);
+            Ok(())
+        })
+    }
+
+    /// All of it, once there is no more to come.
+    pub fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut *self.0.lock().expect("no thread panicked"))
+    }
 }
 
 /// Passes what comes on to `sink`, up to `mark`. Says whether that came.
