@@ -8,22 +8,18 @@
 """
 
 import contextlib
-import os
-import pathlib
 import re
 
-from lib import check, daemon, topology, wait
+from lib import check, daemon, topology, tracing, wait
 from lib.client import Client, refused
 from lib.runner import test
 from lib.topology import CLIENT, PROCESSES, SERVICE
 
-_TRACING = pathlib.Path("/sys/kernel/tracing")
 _LINE = re.compile(r"(tcp_dispatch_\w+): client=(\S+) service=(\S+) process=(\S+)")
 
 
 def setup():
-    if not (_TRACING / "instances").is_dir():
-        raise check.Skip("the kernel has no tracefs")
+    tracing.need()
     net = topology.pair()
     daemon.start(*PROCESSES[:2], namespace=net.server)
     return net
@@ -31,17 +27,8 @@ def setup():
 
 @contextlib.contextmanager
 def _traced(*events):
-    """A buffer of its own that gets these events. Yields what reads it."""
-    instance = _TRACING / "instances" / f"selftest-{os.getpid()}"
-    instance.mkdir()
-    try:
-        for event in events:
-            (instance / "events/tcp_dispatch" / event / "enable").write_text("1")
-        yield lambda: _LINE.findall((instance / "trace").read_text())
-    finally:
-        for event in events:
-            (instance / "events/tcp_dispatch" / event / "enable").write_text("0")
-        instance.rmdir()
+    with tracing.traced(*(f"tcp_dispatch/{event}" for event in events)) as trace:
+        yield lambda: _LINE.findall(trace())
 
 
 @test

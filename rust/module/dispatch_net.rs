@@ -11,7 +11,7 @@ use crate::{
     connection::{Connection, ConnectionRef, ConnectionTable, InsertError},
     expire, module_parameters,
     process::State,
-    service::{Service, ServiceKey, ServiceTable},
+    service::{PortCounts, Service, ServiceKey, ServiceTable},
     settle,
     stats::Drops,
     tcp_dispatch_core::{Prefix, SocketAddress},
@@ -55,6 +55,8 @@ pub(crate) struct DispatchNet {
     /// Read under RCU, changed under `control`.
     #[pin]
     services: ServiceTable,
+    /// Written with `services`, read by packets.
+    service_ports: PortCounts,
     /// Has rules of its own.
     #[pin]
     pub(crate) connections: ConnectionTable,
@@ -90,6 +92,7 @@ impl Pernet for DispatchNet {
             settle <- DelayedWork::new(),
             process_prefix: Atomic::new(Prefix::EMPTY.to_bits()),
             services <- ServiceTable::new(),
+            service_ports: PortCounts::new(),
             connections <- ConnectionTable::new(limit),
             affinities <- AffinityTable::new(),
             sweeps: Atomic::new(0),
@@ -155,6 +158,13 @@ impl DispatchNet {
         guard: &'rcu Guard,
     ) -> Option<RcuRef<'rcu, Service>> {
         self.services.lookup(&ServiceKey::new(address), guard)
+    }
+
+    /// Whether there may be a service whose address has this port, in network byte order. Says yes
+    /// for ports that look alike, too.
+    #[inline]
+    pub(crate) fn has_service_at_port(&self, port: [u8; 2]) -> bool {
+        self.service_ports.has(port)
     }
 
     /// Puts a connection into the table, and sees to it that it is ended one day. Any context.

@@ -24,7 +24,7 @@ use kernel::sync::rcu::Guard;
 #[inline]
 pub(crate) fn send(net: &Net, skb: &mut SkBuff, guard: &Guard) {
     let state = DispatchNet::of(net, guard);
-    let Some(mut segment) = Segment::sent(skb) else {
+    let Some(mut segment) = Segment::in_ip(skb) else {
         return;
     };
     let tuple = segment.tuple().reversed();

@@ -7,7 +7,7 @@
 
 use crate::{
     assign,
-    connection::Connection,
+    connection::{Connection, ConnectionRef},
     dispatch_net::DispatchNet,
     stats::Drop,
     tcp_dispatch_core::packet,
@@ -18,44 +18,43 @@ use crate::{
 };
 use kernel::sync::rcu::Guard;
 
-/// Decides on a packet that IP gives to TCP, and translates its destination to the address of the
-/// process that serves its connection.
+/// Whether a packet is none of ours at first sight: TCP's early demux found its socket, and neither
+/// that nor its peer has a process address.
+#[inline]
+pub(crate) fn is_unrelated(skb: &SkBuff, guard: &Guard) -> bool {
+    let Some(sock) = skb.sock() else {
+        return false;
+    };
+    let prefix = DispatchNet::of(skb.receiving_net(guard), guard).process_prefix();
+    !prefix.contains(sock.local_ip()) && !prefix.contains(sock.peer_ip())
+}
+
+/// Decides on a packet that may be ours, and translates its destination to the address of the process
+/// that serves its connection.
 #[inline]
 pub(crate) fn receive(skb: &mut SkBuff, guard: &Guard) -> Verdict {
     let net = DispatchNet::of(skb.receiving_net(guard), guard);
     let prefix = net.process_prefix();
+    if prefix.is_empty() {
+        return Verdict::Pass;
+    }
     let to_process = prefix.contains(packet::destination(skb.ip()));
     let from_process = prefix.contains(packet::source(skb.ip()));
-    if skb.has_socket() && !to_process && !from_process {
-        // If early demux found a socket, TCP knows the destination: it is no service address.
-        return Verdict::Pass;
-    }
-    receive_unknown(net, skb, to_process, from_process, guard)
-}
-
-/// Decides on a packet that may be ours. Not inlined: the others, which aren't, don't save registers
-/// for it.
-#[inline(never)]
-fn receive_unknown(
-    net: &DispatchNet,
-    skb: &mut SkBuff,
-    to_process: bool,
-    from_process: bool,
-    guard: &Guard,
-) -> Verdict {
-    if net.process_prefix().is_empty() {
-        return Verdict::Pass;
-    }
     if (to_process || from_process) && !skb.is_from_loopback() {
         // Process addresses mean nothing outside of this computer.
         net.drops.count(Drop::Outside);
         skb.free(DropReason::NotSpecified);
         return Verdict::Consumed;
     }
-    if skb.has_socket() || to_process || !skb.is_to_this_host() {
+    if to_process || !skb.is_to_this_host() {
         return Verdict::Pass;
     }
-    let Some(segment) = Segment::received(skb) else {
+    let has_socket = skb.has_socket();
+    if has_socket && (from_process || !skb.is_early_demux()) {
+        // Of a connection to the process address itself; or whose somebody else says it is.
+        return Verdict::Pass;
+    }
+    let Some(mut segment) = Segment::received(skb) else {
         return Verdict::Pass;
     };
     if from_process {
@@ -63,9 +62,24 @@ fn receive_unknown(
     }
 
     let tuple = segment.tuple();
-    match net.connections.find_by_client(&tuple, guard) {
+    let known = net.connections.find_by_client(&tuple, guard);
+    if has_socket {
+        keep_socket(&mut segment, known);
+    }
+    match known {
         Some(connection) if !segment.flags().is_syn_only() => deliver(segment, &connection),
         known => assign::first_packet(net, segment, tuple, known, guard),
+    }
+}
+
+/// Leaves a packet the socket that [`crate::early_demux`] found if it is that of `known`. Netfilter
+/// may have changed the packet since, and the connection may have gone.
+#[inline(always)]
+fn keep_socket(segment: &mut Segment<'_>, known: Option<ConnectionRef<'_>>) {
+    let skb = segment.skb();
+    let found = skb.sock().map(|sock| sock.tuple());
+    if found != known.map(|connection| *connection.to_process()) {
+        skb.orphan();
     }
 }
 
@@ -99,7 +113,7 @@ pub(crate) fn to_process<'a>(
 }
 
 /// Lets `rewrite` change the headers, if they can be written; else the packet is dropped.
-#[inline]
+#[inline(always)]
 fn translate<'a>(
     segment: Segment<'a>,
     connection: &Connection,

@@ -10,7 +10,7 @@ use crate::{
     tcp_dispatch_core::SocketAddress,
     wrappers::{
         clock,
-        rcu::{RcuArc, RcuCell, RcuRef},
+        rcu::{read_once, RcuArc, RcuCell, RcuRef},
         rhashtable::{Functions, Node, RhashTable, Table},
         sock::SYN_COOKIE_VALID,
     },
@@ -183,6 +183,39 @@ unsafe impl Table for ByAddress {
         insert: bindings::tcp_dispatch_services_insert,
         remove: bindings::tcp_dispatch_services_remove,
     };
+}
+
+/// How many services there are by the last byte of their port: who asks learns at once of most ports
+/// that there is none.
+///
+/// Changed under the control lock, read without.
+pub(crate) struct PortCounts([Atomic<u32>; 256]);
+
+impl PortCounts {
+    pub(crate) const fn new() -> Self {
+        Self([const { Atomic::new(0) }; 256])
+    }
+
+    #[inline]
+    fn at(&self, [_, last]: [u8; 2]) -> &Atomic<u32> {
+        &self.0[usize::from(last)]
+    }
+
+    /// Whether there may be a service at `port`, in network byte order.
+    #[inline]
+    pub(crate) fn has(&self, port: [u8; 2]) -> bool {
+        read_once(self.at(port)) != 0
+    }
+
+    /// A service at `port` comes.
+    pub(crate) fn add(&self, port: [u8; 2]) {
+        self.at(port).fetch_add(1, ordering::Relaxed);
+    }
+
+    /// A service at `port` goes.
+    pub(crate) fn remove(&self, port: [u8; 2]) {
+        self.at(port).fetch_sub(1, ordering::Relaxed);
+    }
 }
 
 /// The services of a namespace, found under RCU. Changed under the control lock.

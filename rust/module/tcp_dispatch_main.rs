@@ -13,7 +13,7 @@
 //! | `plan` | a service's settings and processes, by which new connections are assigned |
 //! | `affinity` | which process a client had before |
 //! | `dispatch_net` | all of it, per network namespace; `dispatch_net/control` what changes it |
-//! | `ingress`, `egress`, `icmp` | the fast path: a packet of a known connection |
+//! | `early_demux`, `ingress`, `egress`, `icmp` | the fast path: a packet of a known connection |
 //! | `assign`, `choice`, `cookie`, `refuse`, `mss` | the slow path: a connection's first packet |
 //! | `expire`, `abort` | the end of connections, and an early one |
 //! | `settle` | the end of processes: of those whose owner died, and of those that drain |
@@ -33,6 +33,7 @@ mod connection;
 mod control;
 mod cookie;
 mod dispatch_net;
+mod early_demux;
 mod egress;
 mod expire;
 mod icmp;
@@ -51,6 +52,7 @@ mod wrappers;
 use dispatch_net::DispatchNet;
 use wrappers::{
     genetlink::FamilyRegistration,
+    l3_rx_handler::L3RxHandler,
     net::{Net, Pernet, PernetRegistration},
     net_device::{LinkKind, Output},
     net_protocol::{Layer, TcpHook, Verdict},
@@ -78,6 +80,11 @@ struct Dispatch;
 
 impl Layer for Dispatch {
     #[inline]
+    fn is_unrelated(skb: &SkBuff, guard: &Guard) -> bool {
+        ingress::is_unrelated(skb, guard)
+    }
+
+    #[inline]
     fn receive(skb: &mut SkBuff, guard: &Guard) -> Verdict {
         ingress::receive(skb, guard)
     }
@@ -96,9 +103,10 @@ impl Output for Dispatch {
     }
 }
 
-/// The loaded module. Unloading drops the fields in this order: packets stop coming in, then going
-/// out, then requests and word of closed sockets, and then the state that all of them used goes.
+/// The loaded module. Unloading drops the fields in this order: packets get no sockets before TCP
+/// looks for them, stop coming in, then going out, then requests and word of closed sockets, and then the state that all of them used goes.
 struct TcpDispatch {
+    _early_demux: L3RxHandler<DispatchNet>,
     _ingress: TcpHook<Dispatch>,
     _egress: LinkKind<Dispatch>,
     _control: FamilyRegistration,
@@ -115,7 +123,9 @@ impl kernel::Module for TcpDispatch {
         let _control = FamilyRegistration::new()?;
         let _egress = LinkKind::register()?;
         let _ingress = TcpHook::install()?;
+        let _early_demux = L3RxHandler::install()?;
         Ok(Self {
+            _early_demux,
             _ingress,
             _egress,
             _control,

@@ -86,6 +86,12 @@ pub fn destination(ip: &Ipv4Header) -> [u8; 4] {
     DESTINATION_IP.get(ip)
 }
 
+/// The port that the segment goes to, in network byte order.
+#[inline]
+pub fn destination_port(tcp: &TcpHeader) -> [u8; 2] {
+    DESTINATION_PORT.get(tcp)
+}
+
 /// The segment's control bits.
 #[inline]
 pub fn flags(tcp: &TcpHeader) -> TcpFlags {
@@ -137,6 +143,13 @@ pub fn protocol(ip: &Ipv4Header) -> u8 {
 #[inline]
 pub fn has_tcp_header(ip: &Ipv4Header) -> bool {
     protocol(ip) == PROTOCOL_TCP && u16::from_be_bytes(FRAGMENT.get(ip)) & 0x1fff == 0
+}
+
+/// Whether the packet carries TCP and is no part of a larger one that has yet
+/// to be put together.
+#[inline]
+pub fn is_whole_segment(ip: &Ipv4Header) -> bool {
+    protocol(ip) == PROTOCOL_TCP && u16::from_be_bytes(FRAGMENT.get(ip)) & 0x3fff == 0
 }
 
 /// Makes `to` the packet's source and keeps both checksums as right as they

@@ -10,9 +10,10 @@ use core::fmt;
 /// packet path gets a whole one without a lock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Prefix {
-    /// The first address, in host byte order.
+    /// The first address, in network byte order: packets are compared with
+    /// it as they are.
     network: u32,
-    /// Ones where addresses must agree with `network`, in host byte order.
+    /// Ones where addresses must agree with `network`, in network byte order.
     mask: u32,
 }
 
@@ -38,7 +39,7 @@ impl Prefix {
             Some(host) => !host,
             None => u32::MAX,
         };
-        let network = u32::from_be_bytes(ip);
+        let (network, mask) = (u32::from_ne_bytes(ip), mask.to_be());
         if network & !mask != 0 {
             return None;
         }
@@ -53,7 +54,7 @@ impl Prefix {
             Some(prefix) => prefix.mask,
             None => return None,
         };
-        Self::new((u32::from_be_bytes(ip) & mask).to_be_bytes(), len)
+        Self::new((u32::from_ne_bytes(ip) & mask).to_ne_bytes(), len)
     }
 
     /// Whether all addresses of `other` are its addresses, too.
@@ -65,13 +66,13 @@ impl Prefix {
     /// Whether `ip` is one of its addresses.
     #[inline]
     pub const fn contains(&self, ip: [u8; 4]) -> bool {
-        u32::from_be_bytes(ip) & self.mask == self.network
+        u32::from_ne_bytes(ip) & self.mask == self.network
     }
 
     /// Its first address.
     #[inline]
     pub const fn ip(&self) -> [u8; 4] {
-        self.network.to_be_bytes()
+        self.network.to_ne_bytes()
     }
 
     /// The number of bits that its addresses share.

@@ -7,8 +7,9 @@ mod support;
 use proptest::prelude::*;
 use support::{address, packet, same_sum, Packet};
 use tcp_dispatch_core::packet::{
-    data_offset, destination, flags, has_tcp_header, ip_header_len, protocol, quoted_tuple,
-    rewrite_destination, rewrite_quoted_source, rewrite_source, source, total_len, tuple, TcpFlags,
+    data_offset, destination, flags, has_tcp_header, ip_header_len, is_whole_segment, protocol,
+    quoted_tuple, rewrite_destination, rewrite_quoted_source, rewrite_source, source, total_len,
+    tuple, TcpFlags,
 };
 use tcp_dispatch_core::{ChecksumState, SocketAddress, Tuple};
 
@@ -122,6 +123,25 @@ fn later_fragments_have_no_tcp_header() {
     ] {
         [ip[6], ip[7]] = fragment;
         assert_eq!(has_tcp_header(&ip), has, "{fragment:02x?}");
+    }
+}
+
+#[test]
+fn neither_fragments_nor_other_protocols_are_whole_segments() {
+    let mut ip = syn().ip;
+    for (fragment, whole) in [
+        ([0x40, 0], true),
+        ([0, 0], true),
+        ([0x20, 0], false),
+        ([0x20, 1], false),
+        ([0, 1], false),
+        ([0x1f, 0xff], false),
+    ] {
+        [ip[6], ip[7]] = fragment;
+        ip[9] = 6;
+        assert_eq!(is_whole_segment(&ip), whole, "{fragment:02x?}");
+        ip[9] = 17;
+        assert!(!is_whole_segment(&ip), "UDP, {fragment:02x?}");
     }
 }
 

@@ -80,6 +80,33 @@ void tcp_dispatch_kfree_skb(struct sk_buff *skb, bool no_memory)
 					  SKB_DROP_REASON_NOT_SPECIFIED);
 }
 
+bool tcp_dispatch_net_has_tcp_early_demux(const struct net *net)
+{
+	return READ_ONCE(net->ipv4.sysctl_ip_early_demux) &&
+	       READ_ONCE(net->ipv4.sysctl_tcp_early_demux);
+}
+
+void tcp_dispatch_skb_set_early_demux(struct sk_buff *skb, struct sock *sk)
+{
+	struct dst_entry *dst;
+
+	/* As tcp_v4_early_demux() ends. */
+	skb->sk = sk;
+	skb->destructor = sock_edemux;
+	if (!sk_fullsock(sk))
+		return;
+	dst = rcu_dereference(sk->sk_rx_dst);
+	if (dst)
+		dst = dst_check(dst, 0);
+	if (dst && sk->sk_rx_dst_ifindex == skb->skb_iif)
+		skb_dst_set_noref(skb, dst);
+}
+
+void tcp_dispatch_skb_orphan(struct sk_buff *skb)
+{
+	skb_orphan(skb);
+}
+
 int tcp_dispatch_ll_max_header(void)
 {
 	return LL_MAX_HEADER;
@@ -190,6 +217,43 @@ struct net_device *tcp_dispatch_netdev_first_lower(struct net_device *dev)
 void tcp_dispatch_netdev_tx_dropped(struct net_device *dev)
 {
 	dev_dstats_tx_dropped(dev);
+}
+
+struct net_device *tcp_dispatch_notified_netdev(void *info)
+{
+	return netdev_notifier_info_to_dev(info);
+}
+
+bool tcp_dispatch_netdev_takes_l3_rx_handler(const struct net_device *dev)
+{
+	return !(dev->flags & IFF_LOOPBACK) && !dev->l3mdev_ops;
+}
+
+void tcp_dispatch_netdev_set_l3_rx_handler(struct net_device *dev, bool set)
+{
+	if (set)
+		dev->priv_flags |= IFF_L3MDEV_RX_HANDLER;
+	else
+		dev->priv_flags &= ~IFF_L3MDEV_RX_HANDLER;
+}
+
+void tcp_dispatch_for_each_netdev(struct net *net,
+				  void (*visit)(struct net_device *dev))
+{
+	struct net_device *dev;
+
+	ASSERT_RTNL();
+	if (net) {
+		for_each_netdev(net, dev)
+			visit(dev);
+		return;
+	}
+	down_read(&net_rwsem);
+	for_each_net(net) {
+		for_each_netdev(net, dev)
+			visit(dev);
+	}
+	up_read(&net_rwsem);
 }
 
 /* sockets */

@@ -27,6 +27,9 @@ void tcp_dispatch_skb_set_transport_header(struct sk_buff *skb, int offset);
 void tcp_dispatch_skb_dst_set(struct sk_buff *skb, struct dst_entry *dst);
 bool tcp_dispatch_skb_dst_replace(struct sk_buff *skb, struct dst_entry *dst);
 void tcp_dispatch_kfree_skb(struct sk_buff *skb, bool no_memory);
+bool tcp_dispatch_net_has_tcp_early_demux(const struct net *net);
+void tcp_dispatch_skb_set_early_demux(struct sk_buff *skb, struct sock *sk);
+void tcp_dispatch_skb_orphan(struct sk_buff *skb);
 int tcp_dispatch_ll_max_header(void);
 bool tcp_dispatch_tcp_checksum_is_right(struct sk_buff *skb);
 
@@ -53,6 +56,12 @@ void tcp_dispatch_netdev_set_l3_slave(struct net_device *dev, bool slave);
 bool tcp_dispatch_netif_is_l3_slave(const struct net_device *dev);
 struct net_device *tcp_dispatch_netdev_first_lower(struct net_device *dev);
 void tcp_dispatch_netdev_tx_dropped(struct net_device *dev);
+struct net_device *tcp_dispatch_notified_netdev(void *info);
+bool tcp_dispatch_netdev_takes_l3_rx_handler(const struct net_device *dev);
+void tcp_dispatch_netdev_set_l3_rx_handler(struct net_device *dev, bool set);
+/* Of a namespace, or of all for NULL. With RTNL held. */
+void tcp_dispatch_for_each_netdev(struct net *net,
+				  void (*visit)(struct net_device *dev));
 
 /* sockets */
 int tcp_dispatch_sk_state(const struct sock *sk);

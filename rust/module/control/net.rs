@@ -7,7 +7,10 @@ use crate::{
     bindings::*,
     dispatch_net::DispatchNet,
     tcp_dispatch_core::Prefix,
-    wrappers::genetlink::{doit, Request},
+    wrappers::{
+        genetlink::{doit, Request},
+        l3_rx_handler::L3RxHandler,
+    },
 };
 use kernel::{prelude::*, sync::rcu::Guard};
 
@@ -71,6 +74,10 @@ fn set(request: Request<'_>) -> Result {
                 ),
                 other => other,
             })?;
+    }
+    drop(control);
+    if prefix.is_some() {
+        L3RxHandler::<DispatchNet>::update(request.net());
     }
     if let Some(limit) = attributes.get(TCP_DISPATCH_A_NET_MAX_CONNECTIONS) {
         net.connections.set_limit(limit.u32());

@@ -29,6 +29,14 @@ impl Net {
         unsafe { &*ptr.cast() }
     }
 
+    /// Whether sockets are looked for before packets are routed: `net.ipv4.ip_early_demux` and
+    /// `net.ipv4.tcp_early_demux`.
+    #[inline]
+    pub(crate) fn has_tcp_early_demux(&self) -> bool {
+        // SAFETY: The namespace is valid.
+        unsafe { bindings::tcp_dispatch_net_has_tcp_early_demux(self.as_ptr()) }
+    }
+
     #[inline]
     pub(crate) fn as_ptr(&self) -> *mut bindings::net {
         self.0.get()

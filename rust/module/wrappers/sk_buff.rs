@@ -7,6 +7,7 @@
 use super::{
     dst::{Dst, DstRef},
     net::Net,
+    sock::{Sock, SockAddresses},
 };
 use crate::{
     bindings,
@@ -16,7 +17,11 @@ use crate::{
         ChecksumState, SocketAddress, Tuple,
     },
 };
-use core::{mem::size_of, ptr, slice};
+use core::{
+    mem::size_of,
+    ptr::{self, NonNull},
+    slice,
+};
 use kernel::{prelude::*, sync::rcu::Guard, types::Opaque};
 
 const IP_HEADER: usize = size_of::<Ipv4Header>();
@@ -81,6 +86,59 @@ impl SkBuff {
         unsafe { !(*self.0.get()).sk.is_null() }
     }
 
+    /// The addresses of the socket that somebody found already.
+    #[inline]
+    pub(crate) fn sock(&self) -> Option<SockAddresses<'_>> {
+        // SAFETY: The packet is valid.
+        let sk = NonNull::new(unsafe { (*self.0.get()).sk })?;
+        // SAFETY: The packet holds a reference of its socket, or the read section that it is handled
+        // in keeps it.
+        Some(unsafe { SockAddresses::of(sk) })
+    }
+
+    /// Whether the socket is what early demux found, TCP's or [`crate::early_demux`]. A program of
+    /// BPF may have given it another.
+    #[inline]
+    pub(crate) fn is_early_demux(&self) -> bool {
+        // SAFETY: The packet is valid; while IP has it, the union holds the destructor.
+        let destructor = unsafe { (*self.0.get()).__bindgen_anon_3.__bindgen_anon_1.destructor };
+        destructor.is_some_and(|destructor| {
+            ptr::fn_addr_eq(
+                destructor,
+                bindings::sock_edemux as unsafe extern "C" fn(*mut bindings::sk_buff),
+            )
+        })
+    }
+
+    /// Whether IP is going to look for the socket of the packet, a whole segment, before it routes it:
+    /// it is for this host, and nobody has said yet where it goes.
+    #[inline]
+    pub(crate) fn wants_early_demux(&self) -> bool {
+        // SAFETY: The packet is valid; while IP has it, the union holds the route.
+        let dst = unsafe {
+            (*self.0.get())
+                .__bindgen_anon_3
+                .__bindgen_anon_1
+                ._skb_refdst
+        };
+        dst == 0 && !self.has_socket() && self.is_to_this_host()
+    }
+
+    /// Gives the packet, which has none, its socket, and the route that the socket remembers. In the
+    /// read section that IP handles the packet in.
+    #[inline]
+    pub(crate) fn set_early_demux(&mut self, sock: Sock) {
+        debug_assert!(!self.has_socket());
+        // SAFETY: The packet is ours and has neither socket nor route; it takes over the reference.
+        unsafe { bindings::tcp_dispatch_skb_set_early_demux(self.0.get(), sock.into_raw()) };
+    }
+
+    /// Takes the packet's socket from it.
+    pub(crate) fn orphan(&mut self) {
+        // SAFETY: The packet is ours.
+        unsafe { bindings::tcp_dispatch_skb_orphan(self.0.get()) };
+    }
+
     /// The index of the device that the packet came by.
     #[inline]
     pub(crate) fn iif(&self) -> i32 {
@@ -128,15 +186,35 @@ impl SkBuff {
         unsafe { (*self.0.get()).len }
     }
 
+    /// The fixed part of the TCP header of a packet that is a segment, if it is linear. `data` is the
+    /// IPv4 header.
+    #[inline]
+    pub(crate) fn linear_tcp(&self) -> Option<&TcpHeader> {
+        let transport = packet::ip_header_len(self.ip());
+        if self.linear() < transport + TCP_HEADER {
+            return None;
+        }
+        // SAFETY: The header is within the linear part.
+        Some(unsafe { &*self.data().wrapping_add(transport).cast() })
+    }
+
+    /// How many bytes from `data` on are linear.
+    #[inline]
+    fn linear(&self) -> usize {
+        let skb = self.0.get();
+        // SAFETY: The packet is valid; a part is no longer than the whole.
+        unsafe { (*skb).len.wrapping_sub((*skb).data_len) as usize }
+    }
+
     /// Makes the first `len` bytes from `data` on linear. Pointers into the packet may become
     /// invalid.
     #[inline]
     fn pull(&mut self, len: usize) -> bool {
-        let skb = self.0.get();
-        // SAFETY: The packet is valid.
-        let linear = unsafe { (*skb).len - (*skb).data_len } as usize;
+        if self.linear() >= len {
+            return true;
+        }
         // SAFETY: The packet is ours.
-        linear >= len || unsafe { bindings::tcp_dispatch_pskb_may_pull(skb, len as u32) }
+        unsafe { bindings::tcp_dispatch_pskb_may_pull(self.0.get(), len as u32) }
     }
 
     /// Makes the headers, and `len` bytes from `data` on, linear and our own to write. Pointers
@@ -201,10 +279,11 @@ impl<'a> Segment<'a> {
         skb.pull(TCP_HEADER).then_some(Self { skb, transport: 0 })
     }
 
-    /// A packet that TCP gives to IP: `data` is the IPv4 header. `None` if it isn't TCP.
+    /// A packet that TCP gives to IP, or that IP hasn't routed yet: `data` is the IPv4 header. `None`
+    /// if it isn't TCP.
     #[inline]
-    pub(crate) fn sent(skb: &'a mut SkBuff) -> Option<Self> {
-        if !skb.pull(IP_HEADER) || !packet::has_tcp_header(skb.ip()) {
+    pub(crate) fn in_ip(skb: &'a mut SkBuff) -> Option<Self> {
+        if !packet::has_tcp_header(skb.ip()) {
             return None;
         }
         let transport = packet::ip_header_len(skb.ip());
@@ -214,6 +293,13 @@ impl<'a> Segment<'a> {
     }
 
     /// The packet.
+    #[inline]
+    pub(crate) fn into_skb(self) -> &'a mut SkBuff {
+        self.skb
+    }
+
+    /// The packet.
+    #[inline]
     pub(crate) fn skb(&mut self) -> &mut SkBuff {
         self.skb
     }

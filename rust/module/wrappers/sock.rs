@@ -51,6 +51,12 @@ impl Sock {
         NonNull::new(sk).map(Self)
     }
 
+    /// Gives the reference to whoever keeps the pointer.
+    #[inline]
+    pub(crate) fn into_raw(self) -> *mut bindings::sock {
+        core::mem::ManuallyDrop::new(self).0.as_ptr()
+    }
+
     /// Its state: a number of `enum tcp_state` in `include/net/tcp_states.h`, TIME_WAIT and
     /// NEW_SYN_RECV included. FIN_WAIT2 is that, also where TIME_WAIT's small socket stands for it.
     pub(crate) fn state(&self) -> u32 {
@@ -63,6 +69,55 @@ impl Sock {
     pub(crate) fn abort(self) {
         // SAFETY: The reference is held. A socket that somebody closes meanwhile is left alone.
         unsafe { bindings::tcp_abort(self.0.as_ptr(), bindings::ECONNRESET as i32) };
+    }
+}
+
+/// The addresses of a socket of a connection, of any of the kinds that [`Sock`] may be.
+///
+/// # Invariants
+///
+/// Somebody holds a reference during `'a`.
+#[derive(Clone, Copy)]
+pub(crate) struct SockAddresses<'a>(&'a bindings::sock_common);
+
+impl<'a> SockAddresses<'a> {
+    /// # Safety
+    ///
+    /// Somebody must hold a reference during `'a`.
+    #[inline]
+    pub(crate) unsafe fn of(sk: NonNull<bindings::sock>) -> Self {
+        // All kinds of socket begin with the same fields. They are read as they are found: a socket
+        // that its owner disconnects has others in the next moment.
+        // INVARIANT: The caller vouches for it.
+        // SAFETY: As above.
+        Self(unsafe { sk.cast().as_ref() })
+    }
+
+    /// Its own address.
+    #[inline]
+    pub(crate) fn local_ip(self) -> [u8; 4] {
+        // SAFETY: Both variants of the union are the same bytes.
+        unsafe { self.0.__bindgen_anon_1.__bindgen_anon_1.skc_rcv_saddr }.to_ne_bytes()
+    }
+
+    /// That of its peer.
+    #[inline]
+    pub(crate) fn peer_ip(self) -> [u8; 4] {
+        // SAFETY: As above.
+        unsafe { self.0.__bindgen_anon_1.__bindgen_anon_1.skc_daddr }.to_ne_bytes()
+    }
+
+    /// Peer to socket, as the packets that it gets.
+    #[inline]
+    pub(crate) fn tuple(self) -> Tuple {
+        // SAFETY: As above.
+        let ports = unsafe { self.0.__bindgen_anon_3.__bindgen_anon_1 };
+        Tuple {
+            source_ip: self.peer_ip(),
+            destination_ip: self.local_ip(),
+            source_port: ports.skc_dport.to_ne_bytes(),
+            destination_port: ports.skc_num.to_be_bytes(),
+        }
     }
 }
 

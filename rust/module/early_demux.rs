@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The fast path before IP's routing: the socket of a packet.
+//!
+//! Softirq context, under RCU. What TCP does for its own connections, `tcp_v4_early_demux()`: a
+//! packet whose socket is known needs no route, its socket remembers one. [`crate::ingress`]
+//! translates it where it does so with all others, after netfilter; what isn't found here, or was
+//! found in vain, is looked for there again.
+
+use crate::{
+    dispatch_net::DispatchNet,
+    tcp_dispatch_core::packet,
+    wrappers::{
+        l3_rx_handler::EarlyDemux,
+        net::Net,
+        sk_buff::{Segment, SkBuff},
+        sock::Sock,
+    },
+};
+use kernel::sync::rcu::Guard;
+
+impl EarlyDemux for DispatchNet {
+    fn is_wanted(net: &Net) -> bool {
+        !Self::of(net, &Guard::new()).process_prefix().is_empty()
+    }
+
+    #[inline]
+    fn is_candidate(net: &Net, skb: &SkBuff, guard: &Guard) -> bool {
+        if !packet::is_whole_segment(skb.ip()) {
+            return false;
+        }
+        // Headers that aren't linear yet are so rare that they may be made so.
+        skb.linear_tcp().is_none_or(|tcp| {
+            Self::of(net, guard).has_service_at_port(packet::destination_port(tcp))
+        })
+    }
+
+    #[inline]
+    fn early_demux(net: &Net, skb: &mut SkBuff, guard: &Guard) {
+        if !skb.wants_early_demux() || !net.has_tcp_early_demux() {
+            return;
+        }
+        let Some(segment) = Segment::in_ip(skb) else {
+            return;
+        };
+        // A SYN may begin another connection, and is to come from where the client's packets do.
+        if segment.flags().is_syn_only() {
+            return;
+        }
+        let connections = &Self::of(net, guard).connections;
+        let Some(connection) = connections.find_by_client(&segment.tuple(), guard) else {
+            return;
+        };
+        let skb = segment.into_skb();
+        if let Some(sock) = Sock::find(net, connection.to_process(), skb.iif()) {
+            skb.set_early_demux(sock);
+        }
+    }
+}

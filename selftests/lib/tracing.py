@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What passes tracepoints of the kernel."""
+
+import contextlib
+import os
+import pathlib
+
+from . import check
+
+_TRACING = pathlib.Path("/sys/kernel/tracing")
+
+
+def need():
+    """Skips the file if the kernel has no tracefs."""
+    if not (_TRACING / "instances").is_dir():
+        raise check.Skip("the kernel has no tracefs")
+
+
+@contextlib.contextmanager
+def traced(*events, only=None):
+    """A buffer of its own that gets these events, `SYSTEM/EVENT`. Yields what reads it as text.
+
+    `only` is the filter of all of them.
+    """
+    instance = _TRACING / "instances" / f"selftest-{os.getpid()}"
+    instance.mkdir()
+    try:
+        for event in events:
+            if only:
+                (instance / "events" / event / "filter").write_text(only)
+            (instance / "events" / event / "enable").write_text("1")
+        yield (instance / "trace").read_text
+    finally:
+        for event in events:
+            (instance / "events" / event / "enable").write_text("0")
+        instance.rmdir()
