@@ -176,12 +176,6 @@ mod tests {
     use super::*;
     use std::net::TcpListener;
 
-    /// A port that nobody listens on.
-    fn port() -> u16 {
-        let listener = TcpListener::bind("0.0.0.0:0").unwrap();
-        listener.local_addr().unwrap().port()
-    }
-
     fn free(range: &str, port: u16, registered: &[Address]) -> Result<Claim, Failure> {
         let registered = registered.iter().copied().collect();
         first_free(range.parse().unwrap(), port, &registered, || {
@@ -191,9 +185,10 @@ mod tests {
 
     #[test]
     fn the_first_free_address_is_neither_registered_nor_claimed_nor_listened_on() {
-        let port = port();
+        // While it listens, no other test gets the port for all addresses.
+        let listener = TcpListener::bind("127.77.0.2:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
         let at = |host: &str| format!("{host}:{port}").parse::<Address>().unwrap();
-        let _listener = TcpListener::bind(at("127.77.0.2")).unwrap();
         let claim = try_claim(at("127.77.0.3")).unwrap();
         let found = free("127.77.0.0/24", port, &[at("127.77.0.1")]).unwrap();
         assert_eq!(found.address, at("127.77.0.4"));
