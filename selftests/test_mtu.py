@@ -9,6 +9,7 @@
 """
 
 import dataclasses
+import json
 import re
 import socket
 import struct
@@ -213,3 +214,36 @@ def an_ICMP_error_that_quotes_too_little_is_harmless(net):
         for code in range(16):
             send.send(_unreachable(code, sent, mtu=code * 5))
         check.equal(client.who()[0], _PROCESS, "who serves afterwards")
+
+
+def _port_mtu(net):
+    (port,) = json.loads(net.server.ip("-j link show dev tcp_dispatch1"))
+    return port["mtu"]
+
+
+def _receive_space(net, local):
+    """What a new socket of the server takes for the data of one round trip, in bytes."""
+    shown = net.server.run("ss", "-tinH", "state", "established", "src", local)
+    return re.search(r"rcv_space:(\d+)", shown).group(1)
+
+
+@test
+def the_port_has_the_largest_mtu_of_the_devices_and_follows_it(net):
+    for mtu in (1400, 9000, 1280, 1500):
+        net.mtu(mtu)
+        check.equal(_port_mtu(net), max(mtu, 1500), f"the port's MTU; that of the test's own device is 1500, eth0's {mtu}")
+    net.server.ip("link add large mtu 4000 type dummy")
+    check.equal(_port_mtu(net), 4000, "the port's MTU with a device of 4000")
+    net.server.ip("link del large")
+    check.equal(_port_mtu(net), 1500, "the port's MTU without it")
+
+
+@test
+def a_process_has_the_receive_buffer_of_a_directly_bound_daemon(net):
+    net.control.serve(SERVICE, _PROCESS)
+    for mtu in (1500, 9000):
+        net.mtu(mtu)
+        with Client(net.client, SERVICE) as client, Client(net.client, _DIRECT) as direct:
+            client.who()
+            direct.who()
+            check.equal(_receive_space(net, _PROCESS), _receive_space(net, _DIRECT), f"receive space, MTU {mtu}")

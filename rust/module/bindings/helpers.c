@@ -238,20 +238,21 @@ void tcp_dispatch_netdev_set_l3_rx_handler(struct net_device *dev, bool set)
 }
 
 void tcp_dispatch_for_each_netdev(struct net *net,
-				  void (*visit)(struct net_device *dev))
+				  void (*visit)(struct net_device *dev, void *context),
+				  void *context)
 {
 	struct net_device *dev;
 
 	ASSERT_RTNL();
 	if (net) {
 		for_each_netdev(net, dev)
-			visit(dev);
+			visit(dev, context);
 		return;
 	}
 	down_read(&net_rwsem);
 	for_each_net(net) {
 		for_each_netdev(net, dev)
-			visit(dev);
+			visit(dev, context);
 	}
 	up_read(&net_rwsem);
 }

@@ -61,7 +61,8 @@ bool tcp_dispatch_netdev_takes_l3_rx_handler(const struct net_device *dev);
 void tcp_dispatch_netdev_set_l3_rx_handler(struct net_device *dev, bool set);
 /* Of a namespace, or of all for NULL. With RTNL held. */
 void tcp_dispatch_for_each_netdev(struct net *net,
-				  void (*visit)(struct net_device *dev));
+				  void (*visit)(struct net_device *dev, void *context),
+				  void *context);
 
 /* sockets */
 int tcp_dispatch_sk_state(const struct sock *sk);

@@ -9,17 +9,20 @@
 //! device that isn't its own, too. A device has one set of operations: where there
 //! are another's, they stay, and nobody asks us.
 
-use super::{net::Net, rcu, sk_buff::SkBuff};
+use super::{
+    net::Net,
+    netdevice_notifier::{for_each_device, DeviceEvents, NetdeviceNotifier},
+    rcu,
+    sk_buff::SkBuff,
+};
 use crate::bindings;
 use core::{marker::PhantomData, ptr};
 use kernel::{
-    error::to_result,
     prelude::*,
     sync::{
         atomic::{ordering, Atomic},
         rcu::Guard,
     },
-    types::Opaque,
 };
 
 /// What looks at packets before IP routes them.
@@ -37,18 +40,8 @@ pub(crate) trait EarlyDemux: 'static {
     fn early_demux(net: &Net, skb: &mut SkBuff, guard: &Guard);
 }
 
-struct Block(Opaque<bindings::notifier_block>);
-
-// SAFETY: Changed by the notifier chain alone, under RTNL.
-unsafe impl Sync for Block {}
-
-static BLOCK: Block = Block(Opaque::uninit());
-
 /// Whether devices may be given the handler. Read and written under RTNL.
 static INSTALLED: Atomic<i32> = Atomic::new(0);
-
-/// What is done to a device under RTNL.
-type Visit = unsafe extern "C" fn(*mut bindings::net_device);
 
 /// Calls `f` under RTNL.
 fn with_rtnl(f: impl FnOnce()) {
@@ -60,57 +53,70 @@ fn with_rtnl(f: impl FnOnce()) {
 }
 
 /// The handler at the devices of all namespaces that want it; dropping takes it away.
-///
-/// # Invariants
-///
-/// `BLOCK` is registered.
-pub(crate) struct L3RxHandler<E: EarlyDemux>(PhantomData<E>);
+pub(crate) struct L3RxHandler<E: EarlyDemux> {
+    _notifier: NetdeviceNotifier<Handler<E>>,
+}
 
 impl<E: EarlyDemux> L3RxHandler<E> {
-    const OPERATIONS: &'static bindings::l3mdev_ops = &bindings::l3mdev_ops {
-        l3mdev_l3_rcv: Some(Self::l3_rcv),
-        // SAFETY: All zero is what C has for what isn't given.
-        ..unsafe { core::mem::zeroed() }
-    };
-
     /// Follows devices as they come and go. Process context. There may be one at a time.
     pub(crate) fn install() -> Result<Self> {
-        let block = bindings::notifier_block {
-            notifier_call: Some(Self::device_event),
-            ..Default::default()
-        };
-        // SAFETY: Nobody else refers to the block before it is registered.
-        unsafe { BLOCK.0.get().write(block) };
-        // SAFETY: The block is static and complete.
-        to_result(unsafe { bindings::register_netdevice_notifier(BLOCK.0.get()) })?;
+        let _notifier = NetdeviceNotifier::register()?;
         with_rtnl(|| INSTALLED.store(1, ordering::Relaxed));
-        // INVARIANT: Just registered.
-        Ok(Self(PhantomData))
+        Ok(Self { _notifier })
     }
 
     /// Gives the devices of `net` the handler, or takes it away, as [`EarlyDemux::is_wanted`] says
     /// now. Process context, without RTNL.
     pub(crate) fn update(net: &Net) {
         with_rtnl(|| {
-            let passes = if INSTALLED.load(ordering::Relaxed) != 0 && E::is_wanted(net) {
-                [Self::set, Self::enable]
+            if INSTALLED.load(ordering::Relaxed) != 0 && E::is_wanted(net) {
+                Handler::<E>::put(net);
             } else {
-                [Self::disable, Self::clear]
-            };
-            Self::apply(net.as_ptr(), passes);
+                Handler::<E>::take(Some(net));
+            }
         });
     }
+}
 
-    /// Does the one to all devices of a namespace, or of all if it is null, and a grace period later
-    /// the other. Under RTNL.
-    fn apply(net: *mut bindings::net, passes: [Visit; 2]) {
-        // SAFETY: The namespace is the caller's, and RTNL keeps its devices. IP asks in read
-        // sections: with the grace period in between, none sees the flag of a device without its
-        // operations.
+impl<E: EarlyDemux> Drop for L3RxHandler<E> {
+    fn drop(&mut self) {
+        with_rtnl(|| {
+            INSTALLED.store(0, ordering::Relaxed);
+            Handler::<E>::take(None);
+        });
+    }
+}
+
+/// What is done to devices.
+struct Handler<E>(PhantomData<E>);
+
+impl<E: EarlyDemux> Handler<E> {
+    const OPERATIONS: &'static bindings::l3mdev_ops = &bindings::l3mdev_ops {
+        l3mdev_l3_rcv: Some(Self::l3_rcv),
+        // SAFETY: All zero is what C has for what isn't given.
+        ..unsafe { core::mem::zeroed() }
+    };
+
+    /// Has IP ask the devices of `net`. Under RTNL.
+    fn put(net: &Net) {
+        // SAFETY: RTNL is held. IP asks in read sections: all CPUs see the operations of a device
+        // before they see its flag.
         unsafe {
-            bindings::tcp_dispatch_for_each_netdev(net, Some(passes[0]));
+            for_each_device(Some(net), |dev| Self::set(dev));
             bindings::synchronize_net();
-            bindings::tcp_dispatch_for_each_netdev(net, Some(passes[1]));
+            for_each_device(Some(net), |dev| Self::flag(dev, true));
+        }
+    }
+
+    /// Has IP ask the devices of `net`, or of all namespaces, no more. Under RTNL. When this returns,
+    /// nobody does any longer.
+    fn take(net: Option<&Net>) {
+        // SAFETY: RTNL is held. Whoever saw the flag may still take the operations until the grace
+        // period is over.
+        unsafe {
+            for_each_device(net, |dev| Self::flag(dev, false));
+            bindings::synchronize_net();
+            for_each_device(net, |dev| Self::clear(dev));
         }
     }
 
@@ -122,12 +128,12 @@ impl<E: EarlyDemux> L3RxHandler<E> {
         ptr::eq(unsafe { (*dev).l3mdev_ops }, Self::OPERATIONS)
     }
 
-    /// Sets the operations of a device that nobody else's handler is at.
+    /// Sets the operations of a device that has none.
     ///
     /// # Safety
     ///
-    /// RTNL is held, and the device is registered.
-    unsafe extern "C" fn set(dev: *mut bindings::net_device) {
+    /// RTNL must be held, and the device be valid.
+    unsafe fn set(dev: *mut bindings::net_device) {
         // SAFETY: By the contract.
         unsafe {
             if bindings::tcp_dispatch_netdev_takes_l3_rx_handler(dev) {
@@ -136,72 +142,32 @@ impl<E: EarlyDemux> L3RxHandler<E> {
         }
     }
 
-    /// Has IP ask. All CPUs must see the operations by now.
+    /// Has IP ask a device, or not, if the operations are ours.
     ///
     /// # Safety
     ///
     /// As for [`Self::set`].
-    unsafe extern "C" fn enable(dev: *mut bindings::net_device) {
+    unsafe fn flag(dev: *mut bindings::net_device, set: bool) {
         // SAFETY: By the contract.
         unsafe {
             if Self::is_ours(dev) {
-                bindings::tcp_dispatch_netdev_set_l3_rx_handler(dev, true);
+                bindings::tcp_dispatch_netdev_set_l3_rx_handler(dev, set);
             }
         }
     }
 
-    /// Has IP ask no more. It may still be about to, until a grace period has passed.
+    /// Takes the operations away, a grace period after the flag.
     ///
     /// # Safety
     ///
     /// As for [`Self::set`].
-    unsafe extern "C" fn disable(dev: *mut bindings::net_device) {
-        // SAFETY: By the contract.
-        unsafe {
-            if Self::is_ours(dev) {
-                bindings::tcp_dispatch_netdev_set_l3_rx_handler(dev, false);
-            }
-        }
-    }
-
-    /// Takes the operations away, a grace period after [`Self::disable`].
-    ///
-    /// # Safety
-    ///
-    /// As for [`Self::set`].
-    unsafe extern "C" fn clear(dev: *mut bindings::net_device) {
+    unsafe fn clear(dev: *mut bindings::net_device) {
         // SAFETY: By the contract.
         unsafe {
             if Self::is_ours(dev) {
                 (*dev).l3mdev_ops = ptr::null();
             }
         }
-    }
-
-    /// # Safety
-    ///
-    /// For the chain of `register_netdevice_notifier()` to call.
-    unsafe extern "C" fn device_event(
-        _block: *mut bindings::notifier_block,
-        event: usize,
-        data: *mut core::ffi::c_void,
-    ) -> c_int {
-        // SAFETY: The chain is called with RTNL held and gives the device.
-        unsafe {
-            let dev = bindings::tcp_dispatch_notified_netdev(data);
-            match event as u32 {
-                // New, or from another namespace: nothing comes by it yet.
-                bindings::netdev_cmd_NETDEV_REGISTER
-                    if E::is_wanted(Net::from_raw((*dev).nd_net.net)) =>
-                {
-                    Self::set(dev);
-                    Self::enable(dev);
-                }
-                bindings::netdev_cmd_NETDEV_UNREGISTER => Self::disable(dev),
-                _ => {}
-            }
-        }
-        bindings::NOTIFY_DONE as c_int
     }
 
     /// # Safety
@@ -251,11 +217,22 @@ impl<E: EarlyDemux> L3RxHandler<E> {
     }
 }
 
-impl<E: EarlyDemux> Drop for L3RxHandler<E> {
-    fn drop(&mut self) {
-        with_rtnl(|| INSTALLED.store(0, ordering::Relaxed));
-        // SAFETY: Registered by the invariant.
-        unsafe { bindings::unregister_netdevice_notifier(BLOCK.0.get()) };
-        with_rtnl(|| Self::apply(ptr::null_mut(), [Self::disable, Self::clear]));
+impl<E: EarlyDemux> DeviceEvents for Handler<E> {
+    unsafe fn event(event: u32, dev: *mut bindings::net_device) {
+        // SAFETY: RTNL is held and the device valid. One that has just come to a namespace is not up,
+        // so that nobody asks it before it has both.
+        unsafe {
+            match event {
+                bindings::netdev_cmd_NETDEV_REGISTER
+                    if INSTALLED.load(ordering::Relaxed) != 0
+                        && E::is_wanted(Net::from_raw((*dev).nd_net.net)) =>
+                {
+                    Self::set(dev);
+                    Self::flag(dev, true);
+                }
+                bindings::netdev_cmd_NETDEV_UNREGISTER => Self::flag(dev, false),
+                _ => {}
+            }
+        }
     }
 }

@@ -14,6 +14,7 @@ pub(crate) mod l3_rx_handler;
 pub(crate) mod net;
 pub(crate) mod net_device;
 pub(crate) mod net_protocol;
+pub(crate) mod netdevice_notifier;
 pub(crate) mod netlink_notifier;
 pub(crate) mod percpu;
 pub(crate) mod pid;

@@ -11,8 +11,16 @@
 //! port, its master owns the operation: what TCP sends by a route that leaves by a port passes
 //! through [`Output::send`] before netfilter and everything else sees it. Whatever is left as it
 //! was goes on to the port itself, which drops it.
+//!
+//! The MTU of a port follows the largest of the namespace's devices: TCP sizes a new socket's buffer
+//! by it. How large segments are the real device says.
 
-use super::{net::Net, rcu, sk_buff::SkBuff};
+use super::{
+    net::Net,
+    netdevice_notifier::{for_each_device, DeviceEvents, NetdeviceNotifier},
+    rcu,
+    sk_buff::SkBuff,
+};
 use crate::bindings;
 use core::{marker::PhantomData, ptr};
 use kernel::{error::to_result, prelude::*, sync::rcu::Guard, types::Opaque};
@@ -54,6 +62,38 @@ impl<O: Output> Operations<O> {
         ptr::eq(unsafe { (*dev).rtnl_link_ops }, LINK_OPS.0.get())
     }
 
+    /// Gives the devices of the kind the largest MTU of the namespace's others; loopback devices
+    /// don't count.
+    ///
+    /// # Safety
+    ///
+    /// RTNL must be held.
+    unsafe fn follow_mtu(net: &Net) {
+        let mut largest = 0;
+        // SAFETY: RTNL is held, and keeps the devices that are listed.
+        unsafe {
+            for_each_device(Some(net), |dev| {
+                let is_loopback = (*dev).flags & bindings::net_device_flags_IFF_LOOPBACK != 0;
+                if !is_loopback && !Self::is_ours(dev) {
+                    largest = (*dev).mtu.max(largest);
+                }
+            });
+        }
+        let mtu = match largest {
+            0 => MAX_MTU,
+            mtu => mtu.clamp(MIN_MTU, MAX_MTU),
+        };
+        // SAFETY: As above.
+        unsafe {
+            for_each_device(Some(net), |dev| {
+                // It can fail for want of memory: then it is as it was, which is a loss of speed only.
+                if Self::is_ours(dev) && (*dev).mtu != mtu {
+                    bindings::dev_set_mtu(dev, mtu as c_int);
+                }
+            });
+        }
+    }
+
     /// # Safety
     ///
     /// For `struct rtnl_link_ops` to call.
@@ -75,7 +115,6 @@ impl<O: Output> Operations<O> {
             // comes later, and the kernel does in software what it can't.
             dev.features = features | bindings::TCP_DISPATCH_NETIF_F_VLAN_CHALLENGED;
             dev.hw_features = features;
-            // The size of segments is that of the way they really take, see egress.rs.
             dev.mtu = MAX_MTU;
             dev.min_mtu = MIN_MTU;
             dev.max_mtu = MAX_MTU;
@@ -221,12 +260,33 @@ unsafe impl Sync for LinkOps {}
 
 static LINK_OPS: LinkOps = LinkOps(Opaque::uninit());
 
+impl<O: Output> DeviceEvents for Operations<O> {
+    unsafe fn event(event: u32, dev: *mut bindings::net_device) {
+        let (registered, gone, changed) = (
+            bindings::netdev_cmd_NETDEV_REGISTER,
+            bindings::netdev_cmd_NETDEV_UNREGISTER,
+            bindings::netdev_cmd_NETDEV_CHANGEMTU,
+        );
+        let concerns = match event {
+            event if event == registered => true,
+            event if event == gone || event == changed => !Self::is_ours(dev),
+            _ => false,
+        };
+        if concerns {
+            // SAFETY: RTNL is held, and the device has a namespace.
+            unsafe { Self::follow_mtu(Net::from_raw((*dev).nd_net.net)) };
+        }
+    }
+}
+
 /// A registered kind of link; dropping it deletes all devices of the kind.
 ///
 /// # Invariants
 ///
 /// `LINK_OPS` is registered.
-pub(crate) struct LinkKind<O: Output>(PhantomData<O>);
+pub(crate) struct LinkKind<O: Output> {
+    _notifier: NetdeviceNotifier<Operations<O>>,
+}
 
 impl<O: Output> LinkKind<O> {
     /// Registers the kind. Process context. There may be one at a time.
@@ -247,8 +307,15 @@ impl<O: Output> LinkKind<O> {
         unsafe { LINK_OPS.0.get().write(ops) };
         // SAFETY: Static and complete.
         to_result(unsafe { bindings::rtnl_link_register(LINK_OPS.0.get()) })?;
-        // INVARIANT: Just registered.
-        Ok(Self(PhantomData))
+        match NetdeviceNotifier::register() {
+            // INVARIANT: Just registered.
+            Ok(_notifier) => Ok(Self { _notifier }),
+            Err(error) => {
+                // SAFETY: Just registered.
+                unsafe { bindings::rtnl_link_unregister(LINK_OPS.0.get()) };
+                Err(error)
+            }
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 //! What there is of the plumbing, and what is wrong with it.
 
-use super::{last_route, local_route, port_route, same_route, Device, Devices, PORT_MTU};
+use super::{last_route, local_route, port_route, same_route, Device, Devices};
 use crate::rtnetlink::{Link, Route, Rtnetlink, Rule, OURS, TABLE_LOCAL};
 use tcp_dispatch_netlink::{Error, Prefix};
 
@@ -87,12 +87,6 @@ impl Found {
                     "device {port_name} is not enslaved to {master_name}"
                 ));
             }
-            if port.mtu != PORT_MTU {
-                faults.push(format!(
-                    "device {port_name} has an MTU of {}, not {PORT_MTU}",
-                    port.mtu
-                ));
-            }
         }
         let Some(range) = range else {
             faults.push("no process prefix is set".to_owned());
@@ -150,19 +144,18 @@ mod tests {
     }
 
     fn whole() -> Found {
-        let link = |index, kind: Option<&str>, master, mtu| {
+        let link = |index, kind: Option<&str>, master| {
             Some(Link {
                 index,
                 kind: kind.map(str::to_owned),
                 master,
-                mtu,
                 up: true,
             })
         };
         Found {
-            loopback: link(1, None, None, 65536),
-            master: link(2, Some("tcp_dispatch"), None, 65535),
-            port: link(3, Some("tcp_dispatch"), Some(2), PORT_MTU),
+            loopback: link(1, None, None),
+            master: link(2, Some("tcp_dispatch"), None),
+            port: link(3, Some("tcp_dispatch"), Some(2)),
             rules: vec![rule(range(), 77)],
             routes: vec![local_route(range(), 1), port_route(77, 3), last_route(77)],
         }
@@ -224,14 +217,14 @@ mod tests {
     fn a_port_that_is_set_wrong_is_described() {
         let wrong = |found: &mut Found| {
             let port = found.port.as_mut().unwrap();
-            port.mtu = 1500;
+            port.master = Some(9);
             port.up = false;
         };
         assert_eq!(
             faults(wrong),
             [
                 "device tcp_dispatch1 is down",
-                "device tcp_dispatch1 has an MTU of 1500, not 65535"
+                "device tcp_dispatch1 is not enslaved to tcp_dispatch0"
             ]
         );
     }

@@ -31,9 +31,6 @@ use tcp_dispatch_netlink::Prefix;
 pub const PREFERENCE: u32 = 32765;
 /// Metric of the unreachable route: any other comes before it.
 const LAST: u32 = u32::MAX;
-/// MTU of the port. It is as large as can be, because the route of the
-/// service address, not the port, says what fits.
-pub const PORT_MTU: u32 = 65535;
 
 /// A device that the plumbing needs.
 #[derive(Clone, Copy, Debug)]

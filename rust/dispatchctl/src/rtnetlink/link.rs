@@ -18,8 +18,6 @@ pub struct Link {
     pub kind: Option<String>,
     /// Number of the device that it is enslaved to.
     pub master: Option<u32>,
-    /// Its MTU.
-    pub mtu: u32,
     /// Whether it was set up.
     pub up: bool,
 }
@@ -29,8 +27,6 @@ pub struct Link {
 pub struct LinkChange {
     /// Enslave it to the device of this number.
     pub master: Option<u32>,
-    /// Set its MTU.
-    pub mtu: Option<u32>,
     /// Set it up.
     pub up: bool,
 }
@@ -45,7 +41,6 @@ impl LinkChange {
         message
             .attributes
             .extend(self.master.map(LinkAttribute::Controller));
-        message.attributes.extend(self.mtu.map(LinkAttribute::Mtu));
         message
     }
 }
@@ -104,13 +99,11 @@ fn read(message: LinkMessage) -> Link {
         index: message.header.index,
         kind: None,
         master: None,
-        mtu: 0,
         up: message.header.flags.contains(LinkFlags::Up),
     };
     for attribute in message.attributes {
         match attribute {
             LinkAttribute::Controller(index) => link.master = Some(index).filter(|n| *n != 0),
-            LinkAttribute::Mtu(mtu) => link.mtu = mtu,
             LinkAttribute::LinkInfo(infos) => {
                 link.kind = infos.into_iter().find_map(|info| match info {
                     LinkInfo::Kind(kind) => Some(kind.to_string()),

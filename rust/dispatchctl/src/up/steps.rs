@@ -3,9 +3,7 @@
 //! The steps of `dispatchctl up`, each of which can be undone.
 
 use crate::failure::{Context, Failure};
-use crate::plumbing::{
-    last_route, local_route, port_route, rule, Device, Devices, Found, PORT_MTU,
-};
+use crate::plumbing::{last_route, local_route, port_route, rule, Device, Devices, Found};
 use crate::rtnetlink::{Link, LinkChange, Route, Rtnetlink, Rule};
 use nix::errno::Errno;
 use tcp_dispatch_netlink::Prefix;
@@ -46,7 +44,6 @@ impl<'a> Steps<'a> {
         let master = self.device(&master, found.master.as_ref(), LinkChange::default())?;
         let change = LinkChange {
             master: Some(master),
-            mtu: Some(PORT_MTU),
             up: false,
         };
         let port_index = self.device(&port, found.port.as_ref(), change)?;
@@ -104,9 +101,7 @@ impl<'a> Steps<'a> {
                 )
                 .next(format!("give it another name: `ip link set {name} name …`")));
             }
-            let wrong = change.master.is_some() && link.master != change.master
-                || change.mtu.is_some_and(|mtu| link.mtu != mtu);
-            if wrong {
+            if change.master.is_some() && link.master != change.master {
                 self.route
                     .set_link(link.index, change)
                     .doing(|| format!("change device {name}"))?;
