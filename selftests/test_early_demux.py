@@ -29,23 +29,23 @@ def setup():
     return net
 
 
-def _routed_while_asking(client):
-    """How many look-ups of routes there were of packets that came by a device."""
+def _routed(what):
+    """How many look-ups of routes there were of packets that came by a device for one of the addresses."""
     with tracing.traced("fib/fib_table_lookup", only=f"iif > {_LOOPBACK}") as trace:
         for _ in range(_QUESTIONS):
-            client.who()
-        return trace().count(": fib_table_lookup: ")
+            what()
+        return sum(trace().count(f"-> {host}/") for host in (HOST, OTHER_HOST))
 
 
 def _check_not_routed(client, where):
     client.who()
-    routed = _routed_while_asking(client)
+    routed = _routed(client.who)
     check.true(routed < _QUESTIONS / 5, f"{where}: {routed} packets were routed, of {_QUESTIONS} questions")
 
 
 def _check_routed(client, where):
     client.who()
-    routed = _routed_while_asking(client)
+    routed = _routed(client.who)
     check.true(routed >= _QUESTIONS, f"{where}: {routed} packets were routed, of {_QUESTIONS} questions")
 
 
@@ -76,6 +76,44 @@ def packets_of_an_open_connection_are_not_routed_again(net):
     net.control.serve(SERVICE, *_BOTH)
     with Client(net.client, SERVICE) as client:
         _check_not_routed(client, "a connection of a remote client")
+
+
+@test
+def of_a_new_connection_the_SYN_alone_is_routed(net):
+    net.control.serve(SERVICE, *_BOTH)
+    who(net.client, SERVICE)
+    routed = _routed(lambda: who(net.client, SERVICE))
+    check.true(routed >= _QUESTIONS, f"{routed} packets were routed, of {_QUESTIONS} connections")
+    check.true(routed < _QUESTIONS * 1.3, f"{routed} packets were routed, of {_QUESTIONS} connections")
+
+
+@test
+def a_connection_whose_packets_come_by_another_device_than_its_SYN_goes_on(net):
+    service = f"{OTHER_HOST}:80"
+    net.control.serve(service, *_BOTH)
+    with _second_link(net), Client(net.client, service, source=f"{CLIENT}:48000") as client:
+        process = client.who()
+        net.client.ip(f"route replace {OTHER_HOST} via {topology.SERVER}")
+        _check_not_routed(client, "by the other device")
+        check.equal(client.who(), process, "who serves whom")
+        net.client.ip(f"route replace {OTHER_HOST} via 203.0.113.1")
+        _check_not_routed(client, "by the first device")
+        check.equal(client.who(), process, "who serves whom")
+
+
+@test
+def when_the_route_of_the_service_address_changes_packets_are_routed_by_the_new_one(net):
+    net.control.serve(SERVICE, *_BOTH)
+    with Client(net.client, SERVICE) as client:
+        client.who()
+        net.server.ip(f"addr del {HOST}/32 dev lo")
+        client.send("who")
+        client.socket.settimeout(1)
+        check.raises(TimeoutError, client.socket.recv, 1)
+        net.server.ip(f"addr add {HOST}/32 dev lo")
+        client.socket.settimeout(30)
+        check.true(client.line().split()[0] in _BOTH, "who answers when the address is back")
+        who(net.client, SERVICE)
 
 
 @test

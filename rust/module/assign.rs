@@ -146,6 +146,10 @@ fn begin(
     guard: &Guard,
 ) -> Verdict {
     let is_local = segment.skb().is_from_loopback();
+    if !is_local {
+        let service = &connection.process.service;
+        service.input_route.remember(segment.skb());
+    }
     let skb = match translate_syn(net, segment, connection, guard) {
         Ok(skb) => skb,
         Err(verdict) => {

@@ -52,8 +52,16 @@ impl EarlyDemux for DispatchNet {
             return;
         };
         let skb = segment.into_skb();
-        if let Some(sock) = Sock::find(net, connection.to_process(), skb.iif()) {
-            skb.set_early_demux(sock);
+        let Some(sock) = Sock::find(net, connection.to_process(), skb.iif()) else {
+            return;
+        };
+        skb.set_early_demux(sock);
+        // Sockets of a handshake and those in TIME_WAIT remember none. IP has accepted the client as a
+        // source when its SYN came by the same device.
+        if !skb.has_route() && skb.iif() == connection.iif {
+            if let Some(route) = connection.process.service.input_route.get(guard) {
+                skb.set_input_route(route);
+            }
         }
     }
 }

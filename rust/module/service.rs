@@ -10,6 +10,7 @@ use crate::{
     tcp_dispatch_core::SocketAddress,
     wrappers::{
         clock,
+        dst::DstCache,
         rcu::{read_once, RcuArc, RcuCell, RcuRef},
         rhashtable::{Functions, Node, RhashTable, Table},
         sock::SYN_COOKIE_VALID,
@@ -59,6 +60,9 @@ pub(crate) struct Service {
     /// When a SYN last left no socket: seconds since boot, or [`NEVER`]. From then on, for a while,
     /// clients may answer with SYN cookies.
     cookies: Atomic<i64>,
+    /// The route of packets that come in for the service address, as the last SYN had it. All have the
+    /// same, if routing doesn't change.
+    pub(crate) input_route: DstCache,
     /// New connections that were refused.
     pub(crate) refusals: Refusals,
     /// How many connections the connection table holds for the service.
@@ -87,6 +91,7 @@ impl Service {
                 plan,
                 turn: Atomic::new(0),
                 cookies: Atomic::new(NEVER),
+                input_route: DstCache::new(),
                 refusals: Refusals::new(),
                 connections: Atomic::new(0),
                 stats: Stats::new(GFP_KERNEL)?,

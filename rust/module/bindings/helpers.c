@@ -107,6 +107,26 @@ void tcp_dispatch_skb_orphan(struct sk_buff *skb)
 	skb_orphan(skb);
 }
 
+struct dst_entry *tcp_dispatch_skb_dst(const struct sk_buff *skb)
+{
+	return skb_dst(skb);
+}
+
+bool tcp_dispatch_dst_hold_input(struct dst_entry *dst)
+{
+	/* What ip_route_input_slow() doesn't keep itself, or counts by realm, is of one packet. */
+#ifdef CONFIG_IP_ROUTE_CLASSID
+	if (dst->tclassid)
+		return false;
+#endif
+	return list_empty(&dst->rt_uncached) && dst_hold_safe(dst);
+}
+
+void tcp_dispatch_skb_dst_set_noref(struct sk_buff *skb, struct dst_entry *dst)
+{
+	skb_dst_set_noref(skb, dst);
+}
+
 int tcp_dispatch_ll_max_header(void)
 {
 	return LL_MAX_HEADER;

@@ -30,6 +30,9 @@ void tcp_dispatch_kfree_skb(struct sk_buff *skb, bool no_memory);
 bool tcp_dispatch_net_has_tcp_early_demux(const struct net *net);
 void tcp_dispatch_skb_set_early_demux(struct sk_buff *skb, struct sock *sk);
 void tcp_dispatch_skb_orphan(struct sk_buff *skb);
+struct dst_entry *tcp_dispatch_skb_dst(const struct sk_buff *skb);
+bool tcp_dispatch_dst_hold_input(struct dst_entry *dst);
+void tcp_dispatch_skb_dst_set_noref(struct sk_buff *skb, struct dst_entry *dst);
 int tcp_dispatch_ll_max_header(void);
 bool tcp_dispatch_tcp_checksum_is_right(struct sk_buff *skb);
 

@@ -5,7 +5,7 @@
 //! C headers: [`include/net/dst.h`](srctree/include/net/dst.h),
 //! [`include/net/route.h`](srctree/include/net/route.h)
 
-use super::{net::Net, rcu};
+use super::{net::Net, rcu, sk_buff::SkBuff};
 use crate::{bindings, tcp_dispatch_core::SocketAddress};
 use core::{
     marker::PhantomData,
@@ -145,6 +145,30 @@ impl DstCache {
         // INVARIANT: Entries are freed a grace period after their last reference, and the place
         // has or had one in this read section.
         Some(DstRef(dst, PhantomData))
+    }
+
+    /// The route, if there is one that routing still vouches for.
+    #[inline]
+    pub(crate) fn get<'rcu>(&self, guard: &'rcu Guard) -> Option<DstRef<'rcu>> {
+        self.get_or(guard, || None)
+    }
+
+    /// Remembers the route that a packet of its destination came by, for others to the same. Softirq
+    /// context. Writes only if it is another.
+    pub(crate) fn remember(&self, skb: &SkBuff) {
+        // SAFETY: The packet is valid, and keeps its route.
+        let dst = unsafe { bindings::tcp_dispatch_skb_dst(skb.as_ptr()) };
+        let Some(dst) = NonNull::new(dst) else {
+            return;
+        };
+        if rcu::load(&self.0) == dst.as_ptr() {
+            return;
+        }
+        // SAFETY: As above.
+        if unsafe { bindings::tcp_dispatch_dst_hold_input(dst.as_ptr()) } {
+            // INVARIANT: Just counted.
+            self.set(Dst(dst));
+        }
     }
 
     /// Remembers `dst`.

@@ -114,14 +114,7 @@ impl SkBuff {
     /// it is for this host, and nobody has said yet where it goes.
     #[inline]
     pub(crate) fn wants_early_demux(&self) -> bool {
-        // SAFETY: The packet is valid; while IP has it, the union holds the route.
-        let dst = unsafe {
-            (*self.0.get())
-                .__bindgen_anon_3
-                .__bindgen_anon_1
-                ._skb_refdst
-        };
-        dst == 0 && !self.has_socket() && self.is_to_this_host()
+        !self.has_route() && !self.has_socket() && self.is_to_this_host()
     }
 
     /// Gives the packet, which has none, its socket, and the route that the socket remembers. In the
@@ -131,6 +124,27 @@ impl SkBuff {
         debug_assert!(!self.has_socket());
         // SAFETY: The packet is ours and has neither socket nor route; it takes over the reference.
         unsafe { bindings::tcp_dispatch_skb_set_early_demux(self.0.get(), sock.into_raw()) };
+    }
+
+    /// Gives the packet, which has none, a route. In the read section that IP handles it in.
+    #[inline]
+    pub(crate) fn set_input_route(&mut self, route: DstRef<'_>) {
+        debug_assert!(!self.has_route());
+        // SAFETY: The packet is ours and has none; the route is not freed in this read section.
+        unsafe { bindings::tcp_dispatch_skb_dst_set_noref(self.0.get(), route.as_ptr()) };
+    }
+
+    /// Whether it is known where the packet goes.
+    #[inline]
+    pub(crate) fn has_route(&self) -> bool {
+        // SAFETY: The packet is valid; while IP has it, the union holds the route.
+        unsafe {
+            (*self.0.get())
+                .__bindgen_anon_3
+                .__bindgen_anon_1
+                ._skb_refdst
+                != 0
+        }
     }
 
     /// Takes the packet's socket from it.
