@@ -12,11 +12,11 @@ import os
 import subprocess
 
 from lib import background, command, dispatch, module, namespace, wait
+from lib.load import BENCH
 
 CLIENT, SERVER, HOST = "198.51.100.2", "198.51.100.1", "192.0.2.1"
 SERVICE = f"{HOST}:80"
 UNRELATED = f"{SERVER}:81"
-BENCH = "/opt/tcp_dispatch/bench/bench"
 # Where other connections go, whose packets nobody answers.
 OTHERS, NOBODY = "192.0.2.9:80", "10.88.0.1:8080"
 

@@ -6,6 +6,7 @@
 
 mod fill;
 mod idle;
+mod load;
 mod marker;
 mod measure;
 mod operation;
@@ -38,6 +39,27 @@ enum Command {
         /// Share the address with others that do so, too
         #[arg(long)]
         reuseport: bool,
+    },
+    /// Tell each client who answers
+    Answer {
+        /// Where to listen
+        #[arg(value_name = "ADDRESS:PORT")]
+        address: SocketAddr,
+        /// How much memory to have in use
+        #[arg(long, value_name = "BYTES", default_value_t = 0)]
+        ballast: usize,
+    },
+    /// Connect at a steady rate until standard input ends, ask who answers, and print all as JSON
+    Load {
+        /// Where to
+        #[arg(value_name = "ADDRESS:PORT")]
+        address: SocketAddr,
+        /// How many times a second
+        #[arg(long)]
+        rate: f64,
+        /// How long a connection may take
+        #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+        timeout: u64,
     },
     /// Measure an operation, and print a line of JSON
     Measure {
@@ -117,6 +139,12 @@ enum Command {
 fn main() -> Result<()> {
     match Args::parse().command {
         Command::Serve { address, reuseport } => serve::serve(address, reuseport),
+        Command::Answer { address, ballast } => load::answer(address, ballast),
+        Command::Load {
+            address,
+            rate,
+            timeout,
+        } => load::load(address, rate, Duration::from_secs(timeout)),
         Command::Measure {
             address,
             operation,
