@@ -6,8 +6,8 @@
 //! handler of layer 3, `IFF_L3MDEV_RX_HANDLER`, before it looks for the packet's socket and for its
 //! route. The in-tree user to compare with is
 //! [`drivers/net/ipvlan/ipvlan_l3s.c`](srctree/drivers/net/ipvlan/ipvlan_l3s.c), which sets it of a
-//! device that isn't its own, too. A device has one set of operations: where there
-//! are another's, they stay, and nobody asks us.
+//! device that isn't its own, too. A device has one set of operations: where there are another's,
+//! they stay, and nobody asks us.
 
 use super::{
     net::Net,
@@ -23,6 +23,7 @@ use kernel::{
         atomic::{ordering, Atomic},
         rcu::Guard,
     },
+    types::Opaque,
 };
 
 /// What looks at packets before IP routes them.
@@ -39,6 +40,14 @@ pub(crate) trait EarlyDemux: 'static {
     /// section.
     fn early_demux(net: &Net, skb: &mut SkBuff, guard: &Guard);
 }
+
+struct Operations(Opaque<bindings::l3mdev_ops>);
+
+// SAFETY: Written before a device refers to it; afterwards only read.
+unsafe impl Sync for Operations {}
+
+/// What devices are given. That it is theirs shows whose the handler is.
+static OPERATIONS: Operations = Operations(Opaque::uninit());
 
 /// Whether devices may be given the handler. Read and written under RTNL.
 static INSTALLED: Atomic<i32> = Atomic::new(0);
@@ -60,6 +69,12 @@ pub(crate) struct L3RxHandler<E: EarlyDemux> {
 impl<E: EarlyDemux> L3RxHandler<E> {
     /// Follows devices as they come and go. Process context. There may be one at a time.
     pub(crate) fn install() -> Result<Self> {
+        let operations = bindings::l3mdev_ops {
+            l3mdev_l3_rcv: Some(Handler::<E>::l3_rcv),
+            ..Default::default()
+        };
+        // SAFETY: No device refers to it before `INSTALLED` is set.
+        unsafe { OPERATIONS.0.get().write(operations) };
         let _notifier = NetdeviceNotifier::register()?;
         with_rtnl(|| INSTALLED.store(1, ordering::Relaxed));
         Ok(Self { _notifier })
@@ -91,12 +106,6 @@ impl<E: EarlyDemux> Drop for L3RxHandler<E> {
 struct Handler<E>(PhantomData<E>);
 
 impl<E: EarlyDemux> Handler<E> {
-    const OPERATIONS: &'static bindings::l3mdev_ops = &bindings::l3mdev_ops {
-        l3mdev_l3_rcv: Some(Self::l3_rcv),
-        // SAFETY: All zero is what C has for what isn't given.
-        ..unsafe { core::mem::zeroed() }
-    };
-
     /// Has IP ask the devices of `net`. Under RTNL.
     fn put(net: &Net) {
         // SAFETY: RTNL is held. IP asks in read sections: all CPUs see the operations of a device
@@ -124,8 +133,8 @@ impl<E: EarlyDemux> Handler<E> {
     ///
     /// The device must be valid.
     unsafe fn is_ours(dev: *mut bindings::net_device) -> bool {
-        // SAFETY: By the contract. Kinds of link have operations of their own.
-        ptr::eq(unsafe { (*dev).l3mdev_ops }, Self::OPERATIONS)
+        // SAFETY: By the contract.
+        ptr::eq(unsafe { (*dev).l3mdev_ops }, OPERATIONS.0.get())
     }
 
     /// Sets the operations of a device that has none.
@@ -137,7 +146,7 @@ impl<E: EarlyDemux> Handler<E> {
         // SAFETY: By the contract.
         unsafe {
             if bindings::tcp_dispatch_netdev_takes_l3_rx_handler(dev) {
-                (*dev).l3mdev_ops = Self::OPERATIONS;
+                (*dev).l3mdev_ops = OPERATIONS.0.get();
             }
         }
     }

@@ -46,17 +46,11 @@ pub fn counts(text: &str) -> Result<Vec<Counts>> {
     Ok(windows)
 }
 
-/// Brings together what the bench said, what the plugin counted and the kernel's `symbols`, for
-/// these two `dispatchers`.
+/// Brings together what the bench said and what the plugin counted, for these two `dispatchers`.
 ///
-/// The bench says a line of JSON for each window. After it may come the symbols that the kernel
-/// had then: a dispatcher that unloads its modules takes theirs away before the end.
-pub fn pair(
-    dispatchers: [&str; 2],
-    said: &str,
-    symbols: &str,
-    counts: Vec<Counts>,
-) -> Result<[Window; 2]> {
+/// The bench says a line of JSON for each window, and after it the symbols that the kernel had then: a
+/// dispatcher that unloads its modules takes theirs away.
+pub fn pair(dispatchers: [&str; 2], said: &str, counts: Vec<Counts>) -> Result<[Window; 2]> {
     let mut runs: Vec<(Run, Vec<&str>)> = Vec::new();
     for line in said.lines() {
         match runs.last_mut() {
@@ -89,15 +83,10 @@ pub fn pair(
                     run.operations > 0,
                     "the bench did no operation for {dispatcher}"
                 );
-                let symbols = if then.is_empty() {
-                    Symbols::parse(symbols.lines())?
-                } else {
-                    Symbols::parse(then)?
-                };
                 Ok(Window {
                     operations: run.operations,
                     counts,
-                    symbols,
+                    symbols: Symbols::parse(then)?,
                 })
             });
     let mut next = || windows.next().expect("there are two");
@@ -111,14 +100,15 @@ mod tests {
     const DIRECT: &str = "{\"dispatcher\": \"direct\", \"operations\": 10}\n";
     const OURS: &str = "{\"dispatcher\": \"tcp_dispatch\", \"operations\": 20}\n";
 
-    const LIST: &str = "ffffffff81000000 T _text\nffffffffc0000000 t late\t[module]\n";
+    const EARLY: &str = "ffffffff81000000 T _text\nffffffffc0000000 t early\t[module]\n";
+    const LATE: &str = "ffffffff81000000 T _text\nffffffffc0000000 t late\t[module]\n";
 
     fn error(dispatchers: [&str; 2], said: &[&str], counts: &[Counts]) -> String {
         of(dispatchers, said, counts).err().unwrap().to_string()
     }
 
     fn of(dispatchers: [&str; 2], said: &[&str], counts: &[Counts]) -> Result<[Window; 2]> {
-        pair(dispatchers, &said.concat(), LIST, counts.to_vec())
+        pair(dispatchers, &said.concat(), counts.to_vec())
     }
 
     #[test]
@@ -145,18 +135,17 @@ mod tests {
     fn windows_belong_to_dispatchers_in_their_order() {
         let counted = [vec![(1, 2)], vec![(3, 4)]];
         let dispatchers = ["direct", "tcp_dispatch"];
-        let [direct, ours] = of(dispatchers, &[DIRECT, OURS], &counted).unwrap();
+        let [direct, ours] = of(dispatchers, &[DIRECT, EARLY, OURS, LATE], &counted).unwrap();
         assert_eq!((direct.operations, direct.counts), (10, vec![(1, 2)]));
         assert_eq!((ours.operations, ours.counts), (20, vec![(3, 4)]));
-        assert!(of(dispatchers, &[OURS, DIRECT], &counted).is_err());
+        assert!(of(dispatchers, &[OURS, EARLY, DIRECT, LATE], &counted).is_err());
     }
 
     #[test]
-    fn a_window_has_the_symbols_that_come_with_it_or_those_of_the_end() {
-        let then = "ffffffff81000000 T _text\nffffffffc0000000 t early\t[module]\n";
+    fn a_window_has_the_symbols_that_come_with_it() {
         let counted = [vec![], vec![]];
-        let [direct, ours] =
-            of(["direct", "tcp_dispatch"], &[DIRECT, then, OURS], &counted).unwrap();
+        let said = [DIRECT, EARLY, OURS, LATE];
+        let [direct, ours] = of(["direct", "tcp_dispatch"], &said, &counted).unwrap();
         assert_eq!(direct.symbols.function(0xffff_ffff_c000_0000).name, "early");
         assert_eq!(ours.symbols.function(0xffff_ffff_c000_0000).name, "late");
     }
@@ -173,7 +162,11 @@ mod tests {
     fn a_window_without_operations_is_an_error() {
         let none = DIRECT.replace("10", "0");
         assert_eq!(
-            error(["direct"; 2], &[&none, DIRECT], &[vec![], vec![]]),
+            error(
+                ["direct"; 2],
+                &[&none, EARLY, DIRECT, LATE],
+                &[vec![], vec![]]
+            ),
             "the bench did no operation for direct"
         );
     }
