@@ -75,12 +75,12 @@ fn set(request: Request<'_>) -> Result {
                 other => other,
             })?;
     }
+    if let Some(limit) = attributes.get(TCP_DISPATCH_A_NET_MAX_CONNECTIONS) {
+        net.connections.set_limit(limit.u32());
+    }
     drop(control);
     if prefix.is_some() {
         L3RxHandler::<DispatchNet>::update(request.net());
-    }
-    if let Some(limit) = attributes.get(TCP_DISPATCH_A_NET_MAX_CONNECTIONS) {
-        net.connections.set_limit(limit.u32());
     }
     Ok(())
 }
