@@ -60,11 +60,10 @@ def _rules(net, rules):
 
 
 @contextlib.contextmanager
-def _second_link(net, client=None):
+def _second_link(net):
     """Another way from a client to the server, with devices that weren't there when it was set up."""
-    client = client or net.client
-    namespace.link(client, "eth1", "203.0.113.2/24", net.server, "eth1", "203.0.113.1/24")
-    client.ip(f"route add {OTHER_HOST} via 203.0.113.1")
+    namespace.link(net.client, "eth1", "203.0.113.2/24", net.server, "eth1", "203.0.113.1/24")
+    net.client.ip(f"route add {OTHER_HOST} via 203.0.113.1")
     try:
         yield
     finally:

@@ -11,7 +11,8 @@ use std::{hint, thread};
 use anyhow::{Context, Result};
 use rustix::time::{clock_gettime, ClockId};
 use serde::Serialize;
-use socket2::{Domain, Socket, Type};
+
+use crate::serve::listen;
 
 const QUESTION: &[u8] = b"who\n";
 
@@ -82,12 +83,7 @@ pub fn answer(address: SocketAddr, ballast: usize) -> Result<()> {
     // SAFETY: Has no effect but on the size of pages. A kernel without huge ones refuses.
     unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
     hint::black_box(vec![1_u8; ballast].leak());
-    let listener = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    listener.set_reuse_address(true)?;
-    listener
-        .bind(&address.into())
-        .and_then(|()| listener.listen(4096))
-        .with_context(|| format!("can't listen at {address}"))?;
+    let listener = listen(address, false).with_context(|| format!("can't listen at {address}"))?;
     println!("ready");
     loop {
         let (stream, client) = listener.accept().context("can't accept")?;

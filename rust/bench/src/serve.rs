@@ -23,7 +23,8 @@ pub fn serve(address: SocketAddr, reuseport: bool) -> Result<()> {
     }
 }
 
-fn listen(address: SocketAddr, reuseport: bool) -> io::Result<Socket> {
+/// A socket that listens.
+pub fn listen(address: SocketAddr, reuseport: bool) -> io::Result<Socket> {
     let listener = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     listener.set_reuse_address(true)?;
     listener.set_reuse_port(reuseport)?;
