@@ -29,22 +29,24 @@ static const struct netlink_range_validation tcp_dispatch_a_process_pidfd_range 
 };
 
 /* Common nested types */
-const struct nla_policy tcp_dispatch_socket_address_nl_policy[TCP_DISPATCH_A_SOCKET_ADDRESS_PORT + 1] = {
+const struct nla_policy tcp_dispatch_socket_address_nl_policy[TCP_DISPATCH_A_SOCKET_ADDRESS_IPV6 + 1] = {
 	[TCP_DISPATCH_A_SOCKET_ADDRESS_IPV4] = NLA_POLICY_MIN(NLA_BE32, 1),
 	[TCP_DISPATCH_A_SOCKET_ADDRESS_PORT] = NLA_POLICY_MIN(NLA_BE16, 1),
+	[TCP_DISPATCH_A_SOCKET_ADDRESS_IPV6] = NLA_POLICY_EXACT_LEN(16),
 };
 
 /* TCP_DISPATCH_CMD_SERVICE_ADD - do */
-static const struct nla_policy tcp_dispatch_service_add_nl_policy[TCP_DISPATCH_A_SERVICE_REGISTRANT_PREFIX_LEN + 1] = {
+static const struct nla_policy tcp_dispatch_service_add_nl_policy[TCP_DISPATCH_A_SERVICE_REGISTRANT_PREFIX_IPV6 + 1] = {
 	[TCP_DISPATCH_A_SERVICE_SERVICE_ADDRESS] = NLA_POLICY_NESTED(tcp_dispatch_socket_address_nl_policy),
 	[TCP_DISPATCH_A_SERVICE_SCHEDULER] = NLA_POLICY_MAX(NLA_U32, 7),
 	[TCP_DISPATCH_A_SERVICE_REFUSAL] = NLA_POLICY_MAX(NLA_U32, 2),
 	[TCP_DISPATCH_A_SERVICE_AFFINITY_TIMEOUT] = NLA_POLICY_FULL_RANGE(NLA_U32, &tcp_dispatch_a_service_affinity_timeout_range),
-	[TCP_DISPATCH_A_SERVICE_AFFINITY_PREFIX_LEN] = NLA_POLICY_MAX(NLA_U8, 32),
+	[TCP_DISPATCH_A_SERVICE_AFFINITY_PREFIX_LEN] = NLA_POLICY_MAX(NLA_U8, 128),
 	[TCP_DISPATCH_A_SERVICE_REGISTRANT_UID] = { .type = NLA_U32, },
 	[TCP_DISPATCH_A_SERVICE_REGISTRANT_GID] = { .type = NLA_U32, },
 	[TCP_DISPATCH_A_SERVICE_REGISTRANT_PREFIX] = { .type = NLA_BE32, },
-	[TCP_DISPATCH_A_SERVICE_REGISTRANT_PREFIX_LEN] = NLA_POLICY_MAX(NLA_U8, 32),
+	[TCP_DISPATCH_A_SERVICE_REGISTRANT_PREFIX_LEN] = NLA_POLICY_MAX(NLA_U8, 128),
+	[TCP_DISPATCH_A_SERVICE_REGISTRANT_PREFIX_IPV6] = NLA_POLICY_EXACT_LEN(16),
 };
 
 /* TCP_DISPATCH_CMD_SERVICE_DEL - do */
@@ -106,32 +108,36 @@ static const struct nla_policy tcp_dispatch_connection_get_do_nl_policy[TCP_DISP
 };
 
 /* TCP_DISPATCH_CMD_CONNECTION_GET - dump */
-static const struct nla_policy tcp_dispatch_connection_get_dump_nl_policy[TCP_DISPATCH_A_CONNECTION_CLIENT_PREFIX_LEN + 1] = {
+static const struct nla_policy tcp_dispatch_connection_get_dump_nl_policy[TCP_DISPATCH_A_CONNECTION_CLIENT_PREFIX_IPV6 + 1] = {
 	[TCP_DISPATCH_A_CONNECTION_SERVICE_ADDRESS] = NLA_POLICY_NESTED(tcp_dispatch_socket_address_nl_policy),
 	[TCP_DISPATCH_A_CONNECTION_PROCESS_ADDRESS] = NLA_POLICY_NESTED(tcp_dispatch_socket_address_nl_policy),
 	[TCP_DISPATCH_A_CONNECTION_STATE] = NLA_POLICY_MAX(NLA_U32, 12),
 	[TCP_DISPATCH_A_CONNECTION_CLIENT_PREFIX] = { .type = NLA_BE32, },
-	[TCP_DISPATCH_A_CONNECTION_CLIENT_PREFIX_LEN] = NLA_POLICY_MAX(NLA_U8, 32),
+	[TCP_DISPATCH_A_CONNECTION_CLIENT_PREFIX_LEN] = NLA_POLICY_MAX(NLA_U8, 128),
+	[TCP_DISPATCH_A_CONNECTION_CLIENT_PREFIX_IPV6] = NLA_POLICY_EXACT_LEN(16),
 };
 
 /* TCP_DISPATCH_CMD_NET_SET - do */
-static const struct nla_policy tcp_dispatch_net_set_nl_policy[TCP_DISPATCH_A_NET_MAX_CONNECTIONS + 1] = {
+static const struct nla_policy tcp_dispatch_net_set_nl_policy[TCP_DISPATCH_A_NET_PROCESS_PREFIX_IPV6_LEN + 1] = {
 	[TCP_DISPATCH_A_NET_PROCESS_PREFIX] = NLA_POLICY_MIN(NLA_BE32, 1),
 	[TCP_DISPATCH_A_NET_PROCESS_PREFIX_LEN] = NLA_POLICY_MAX(NLA_U8, 32),
 	[TCP_DISPATCH_A_NET_MAX_CONNECTIONS] = NLA_POLICY_MIN(NLA_U32, 1),
+	[TCP_DISPATCH_A_NET_PROCESS_PREFIX_IPV6] = NLA_POLICY_EXACT_LEN(16),
+	[TCP_DISPATCH_A_NET_PROCESS_PREFIX_IPV6_LEN] = NLA_POLICY_MAX(NLA_U8, 128),
 };
 
 /* TCP_DISPATCH_CMD_SERVICE_SET - do */
-static const struct nla_policy tcp_dispatch_service_set_nl_policy[TCP_DISPATCH_A_SERVICE_REGISTRANT_PREFIX_LEN + 1] = {
+static const struct nla_policy tcp_dispatch_service_set_nl_policy[TCP_DISPATCH_A_SERVICE_REGISTRANT_PREFIX_IPV6 + 1] = {
 	[TCP_DISPATCH_A_SERVICE_SERVICE_ADDRESS] = NLA_POLICY_NESTED(tcp_dispatch_socket_address_nl_policy),
 	[TCP_DISPATCH_A_SERVICE_SCHEDULER] = NLA_POLICY_MAX(NLA_U32, 7),
 	[TCP_DISPATCH_A_SERVICE_REFUSAL] = NLA_POLICY_MAX(NLA_U32, 2),
 	[TCP_DISPATCH_A_SERVICE_AFFINITY_TIMEOUT] = NLA_POLICY_FULL_RANGE(NLA_U32, &tcp_dispatch_a_service_affinity_timeout_range),
-	[TCP_DISPATCH_A_SERVICE_AFFINITY_PREFIX_LEN] = NLA_POLICY_MAX(NLA_U8, 32),
+	[TCP_DISPATCH_A_SERVICE_AFFINITY_PREFIX_LEN] = NLA_POLICY_MAX(NLA_U8, 128),
 	[TCP_DISPATCH_A_SERVICE_REGISTRANT_UID] = { .type = NLA_U32, },
 	[TCP_DISPATCH_A_SERVICE_REGISTRANT_GID] = { .type = NLA_U32, },
 	[TCP_DISPATCH_A_SERVICE_REGISTRANT_PREFIX] = { .type = NLA_BE32, },
-	[TCP_DISPATCH_A_SERVICE_REGISTRANT_PREFIX_LEN] = NLA_POLICY_MAX(NLA_U8, 32),
+	[TCP_DISPATCH_A_SERVICE_REGISTRANT_PREFIX_LEN] = NLA_POLICY_MAX(NLA_U8, 128),
+	[TCP_DISPATCH_A_SERVICE_REGISTRANT_PREFIX_IPV6] = NLA_POLICY_EXACT_LEN(16),
 };
 
 /* TCP_DISPATCH_CMD_PROCESS_SET - do */
@@ -150,7 +156,7 @@ const struct genl_split_ops tcp_dispatch_nl_ops[16] = {
 		.cmd		= TCP_DISPATCH_CMD_SERVICE_ADD,
 		.doit		= tcp_dispatch_nl_service_add_doit,
 		.policy		= tcp_dispatch_service_add_nl_policy,
-		.maxattr	= TCP_DISPATCH_A_SERVICE_REGISTRANT_PREFIX_LEN,
+		.maxattr	= TCP_DISPATCH_A_SERVICE_REGISTRANT_PREFIX_IPV6,
 		.flags		= GENL_UNS_ADMIN_PERM | GENL_CMD_CAP_DO,
 	},
 	{
@@ -227,7 +233,7 @@ const struct genl_split_ops tcp_dispatch_nl_ops[16] = {
 		.dumpit		= tcp_dispatch_nl_connection_get_dumpit,
 		.done		= tcp_dispatch_nl_connection_get_done,
 		.policy		= tcp_dispatch_connection_get_dump_nl_policy,
-		.maxattr	= TCP_DISPATCH_A_CONNECTION_CLIENT_PREFIX_LEN,
+		.maxattr	= TCP_DISPATCH_A_CONNECTION_CLIENT_PREFIX_IPV6,
 		.flags		= GENL_CMD_CAP_DUMP,
 	},
 	{
@@ -239,14 +245,14 @@ const struct genl_split_ops tcp_dispatch_nl_ops[16] = {
 		.cmd		= TCP_DISPATCH_CMD_NET_SET,
 		.doit		= tcp_dispatch_nl_net_set_doit,
 		.policy		= tcp_dispatch_net_set_nl_policy,
-		.maxattr	= TCP_DISPATCH_A_NET_MAX_CONNECTIONS,
+		.maxattr	= TCP_DISPATCH_A_NET_PROCESS_PREFIX_IPV6_LEN,
 		.flags		= GENL_UNS_ADMIN_PERM | GENL_CMD_CAP_DO,
 	},
 	{
 		.cmd		= TCP_DISPATCH_CMD_SERVICE_SET,
 		.doit		= tcp_dispatch_nl_service_set_doit,
 		.policy		= tcp_dispatch_service_set_nl_policy,
-		.maxattr	= TCP_DISPATCH_A_SERVICE_REGISTRANT_PREFIX_LEN,
+		.maxattr	= TCP_DISPATCH_A_SERVICE_REGISTRANT_PREFIX_IPV6,
 		.flags		= GENL_UNS_ADMIN_PERM | GENL_CMD_CAP_DO,
 	},
 	{

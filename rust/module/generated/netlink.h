@@ -13,7 +13,7 @@
 #include <uapi/linux/tcp_dispatch.h>
 
 /* Common nested types */
-extern const struct nla_policy tcp_dispatch_socket_address_nl_policy[TCP_DISPATCH_A_SOCKET_ADDRESS_PORT + 1];
+extern const struct nla_policy tcp_dispatch_socket_address_nl_policy[TCP_DISPATCH_A_SOCKET_ADDRESS_IPV6 + 1];
 
 /* Ops table for tcp_dispatch */
 extern const struct genl_split_ops tcp_dispatch_nl_ops[16];
