@@ -4,7 +4,9 @@
 
 use crate::{
     dispatch_net::DispatchNet,
+    family::Family,
     process::Process,
+    tcp_dispatch_core::{AnySocketAddress, Ipv4Address, Ipv6Address},
     wrappers::{
         delayed_work::cond_resched,
         rcu::RcuArc,
@@ -25,7 +27,14 @@ const BATCH: usize = 64;
 ///
 /// `ENOMEM`: some may be left.
 pub(crate) fn connections_of(net: &DispatchNet, process: &RcuArc<Process>) -> Result {
-    let mut walk = Walk::enter(net.connections.walkable())?;
+    match process.address {
+        AnySocketAddress::V4(_) => of_family::<Ipv4Address>(net, process),
+        AnySocketAddress::V6(_) => of_family::<Ipv6Address>(net, process),
+    }
+}
+
+fn of_family<A: Family>(net: &DispatchNet, process: &RcuArc<Process>) -> Result {
+    let mut walk = Walk::enter(A::of(net).connections.walkable())?;
     let mut found = KVec::with_capacity(BATCH, GFP_KERNEL)?;
     loop {
         let more = walk.visit(BATCH, |connection| {

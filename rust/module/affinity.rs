@@ -7,7 +7,7 @@ use crate::{
     dispatch_net::DispatchNet,
     process::Process,
     service::Service,
-    tcp_dispatch_core::Prefix,
+    tcp_dispatch_core::{Ipv6Address, Prefix},
     wrappers::{
         clock,
         delayed_work::cond_resched,
@@ -25,17 +25,18 @@ use kernel::{
 };
 use pin_init::{pin_data, PinInit};
 
-/// A client of a service.
+/// A client of a service. Addresses are as [`to_ipv6`](crate::tcp_dispatch_core::Address::to_ipv6) has
+/// them.
 #[derive(Clone, Copy)]
 #[repr(C, align(4))]
 pub(crate) struct AffinityKey {
     /// The first address of the range that counts as one client.
-    client: [u8; 4],
+    client: Ipv6Address,
     service: [u8; 8],
 }
 
 impl AffinityKey {
-    fn new(service: &Service, client: [u8; 4], prefix_len: u8) -> Option<Self> {
+    fn new(service: &Service, client: Ipv6Address, prefix_len: u8) -> Option<Self> {
         Some(Self {
             client: Prefix::containing(client, prefix_len)?.ip(),
             service: service.id.to_ne_bytes(),
@@ -114,12 +115,12 @@ impl AffinityTable {
     }
 }
 
-/// The process that `client` had last at `service`, if it is to have it again. Whether that can take
+/// The process that `client`, as in an [`AffinityKey`], had last at `service`, if it is to have it again. Whether that can take
 /// it is for the caller to see.
 pub(crate) fn recall(
     net: &DispatchNet,
     service: &Service,
-    client: [u8; 4],
+    client: Ipv6Address,
     guard: &Guard,
 ) -> Option<RcuArc<Process>> {
     let settings = service.plan(guard)?.settings.affinity;
@@ -134,12 +135,12 @@ pub(crate) fn recall(
     affinity.process.read(guard)?.upgrade()
 }
 
-/// Remembers that `client` has got `process`. Softirq context. Without memory, or with as many
+/// Remembers that `client`, as in an [`AffinityKey`], has got `process`. Softirq context. Without memory, or with as many
 /// remembered as the namespace may have connections, nothing is.
 pub(crate) fn remember(
     net: &DispatchNet,
     process: &RcuArc<Process>,
-    client: [u8; 4],
+    client: Ipv6Address,
     guard: &Guard,
 ) {
     let service = &process.service;
@@ -171,7 +172,8 @@ pub(crate) fn remember(
         used: Atomic::new(clock::seconds()),
     };
     if let Ok(affinity) = RcuArc::new(affinity, GFP_ATOMIC) {
-        net.affinities.insert(affinity, net.connections.limit());
+        net.affinities
+            .insert(affinity, net.connection_count.limit());
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
     control::events,
     cookie,
     dispatch_net::DispatchNet,
+    family::Family,
     ingress, mss,
     plan::Refusal,
     refuse,
@@ -29,11 +30,11 @@ use crate::{
 use kernel::{prelude::*, sync::rcu::Guard};
 
 /// Decides on a packet that is a SYN or belongs to no known connection.
-pub(crate) fn first_packet(
+pub(crate) fn first_packet<A: Family>(
     net: &DispatchNet,
-    mut segment: Segment<'_>,
-    tuple: Tuple,
-    known: Option<ConnectionRef<'_>>,
+    mut segment: Segment<'_, A>,
+    tuple: Tuple<A>,
+    known: Option<ConnectionRef<'_, A>>,
     guard: &Guard,
 ) -> Verdict {
     if let Some(connection) = known {
@@ -45,7 +46,7 @@ pub(crate) fn first_packet(
         }
         net.remove(connection);
     }
-    let Some(service) = net.find_service(tuple.destination(), guard) else {
+    let Some(service) = net.find_service(A::any(tuple.destination()), guard) else {
         return Verdict::Pass;
     };
     if !segment.flags().is_syn_only() {
@@ -68,11 +69,11 @@ pub(crate) fn first_packet(
 }
 
 /// What came of an assignment.
-enum Assigned {
+enum Assigned<A: Family> {
     /// A new connection.
-    New(RcuArc<Connection>),
+    New(RcuArc<Connection<A>>),
     /// One that another CPU made of another copy of the SYN.
-    Known(RcuArc<Connection>),
+    Known(RcuArc<Connection<A>>),
 }
 
 /// Why nothing came of it.
@@ -83,13 +84,13 @@ struct Unassigned {
 }
 
 /// Creates the connection and assigns a process to it.
-fn assign(
+fn assign<A: Family>(
     net: &DispatchNet,
     service: &Service,
-    tuple: &Tuple,
+    tuple: &Tuple<A>,
     iif: i32,
     guard: &Guard,
-) -> Result<Assigned, Unassigned> {
+) -> Result<Assigned<A>, Unassigned> {
     let unassigned = |reason| Unassigned {
         reason,
         full: false,
@@ -98,7 +99,7 @@ fn assign(
         return Err(unassigned(Drop::NoProcess));
     };
     let mut choice = Choice::new(net, plan.get(), tuple, iif, guard);
-    let had = affinity::recall(net, service, tuple.source_ip, guard);
+    let had = affinity::recall(net, service, tuple.source_ip.to_ipv6(), guard);
     let mut preferred = had.and_then(|process| plan.position(&process));
     let mut reason = Drop::NoProcess;
     while let Some(at) = preferred
@@ -114,7 +115,7 @@ fn assign(
         match net.insert(connection.clone()) {
             Ok(()) => return Ok(Assigned::New(connection)),
             Err(InsertError::Exists) => {
-                return net
+                return A::of(net)
                     .connections
                     .find_by_client(tuple, guard)
                     .and_then(|connection| connection.upgrade())
@@ -139,10 +140,10 @@ fn assign(
 /// Gives the first SYN of a new connection to its process, and keeps the entry if a socket came of
 /// it. None does if TCP had no room, or answered with a SYN cookie: then what the client sends next
 /// tells, and a flood of SYNs leaves no more entries than listeners have room for handshakes.
-fn begin(
+fn begin<A: Family>(
     net: &DispatchNet,
-    mut segment: Segment<'_>,
-    connection: &RcuArc<Connection>,
+    mut segment: Segment<'_, A>,
+    connection: &RcuArc<Connection<A>>,
     guard: &Guard,
 ) -> Verdict {
     let is_local = segment.skb().is_from_loopback();
@@ -157,7 +158,7 @@ fn begin(
             return verdict;
         }
     };
-    let given = give_to_tcp(skb);
+    let given = give_to_tcp::<A>(skb);
     if sock::socket_state(net.net(), connection.to_process(), connection.iif).is_some() {
         began(net, connection, guard);
         return Verdict::Given(given);
@@ -174,26 +175,26 @@ fn begin(
 }
 
 /// Notes that a connection has begun, counts it, and tells of it.
-pub(crate) fn began(net: &DispatchNet, connection: &Connection, guard: &Guard) {
+pub(crate) fn began<A: Family>(net: &DispatchNet, connection: &Connection<A>, guard: &Guard) {
     connection.begin();
     assigned(net, connection, guard);
 }
 
 /// Counts a connection that is assigned, and tells of it.
-pub(crate) fn assigned(net: &DispatchNet, connection: &Connection, guard: &Guard) {
+pub(crate) fn assigned<A: Family>(net: &DispatchNet, connection: &Connection<A>, guard: &Guard) {
     let process = &connection.process;
     process.stats.connection();
     process.service.stats.connection();
-    affinity::remember(net, process, connection.client().ip, guard);
+    affinity::remember(net, process, connection.client().ip.to_ipv6(), guard);
     trace::assigned(
-        connection.client(),
-        connection.service_address(),
-        connection.process_address(),
+        A::any(connection.client()),
+        A::any(connection.service_address()),
+        A::any(connection.process_address()),
     );
 }
 
 /// Whether a known connection has ended, so that a SYN with its addresses begins a new one.
-fn is_over(net: &DispatchNet, connection: &Connection) -> bool {
+fn is_over<A: Family>(net: &DispatchNet, connection: &Connection<A>) -> bool {
     match sock::socket_state(net.net(), connection.to_process(), connection.iif) {
         // The new connection may go to another process. If it goes to the same, TCP judges whether
         // the SYN can begin it.
@@ -204,28 +205,28 @@ fn is_over(net: &DispatchNet, connection: &Connection) -> bool {
 }
 
 /// Translates a SYN, with the maximum segment size that the way back allows.
-fn translate_syn<'a>(
+fn translate_syn<'a, A: Family>(
     net: &DispatchNet,
-    mut segment: Segment<'a>,
-    connection: &Connection,
+    mut segment: Segment<'a, A>,
+    connection: &Connection<A>,
     guard: &Guard,
 ) -> Result<&'a mut SkBuff, Verdict> {
     if !segment.skb().is_from_loopback() {
         let (service, client) = (connection.service_address(), connection.client());
-        let look_up = || Dst::route(net.net(), service, client, 0);
+        let look_up = || Dst::route(net.net(), service, client, 0, connection.iif);
         if let Some(route) = connection.route.get_or(guard, look_up) {
             // A SYN that can't be changed for lack of memory can't be translated, either.
-            let _ = segment.clamp_mss(mss::to_send(route));
+            let _ = segment.clamp_mss(mss::to_send::<A>(route));
         }
     }
     ingress::to_process(segment, connection)
 }
 
 /// Refuses a connection, in the way that the service asks for.
-fn turn_away(
+fn turn_away<A: Family>(
     net: &DispatchNet,
     service: &Service,
-    mut segment: Segment<'_>,
+    mut segment: Segment<'_, A>,
     unassigned: Unassigned,
     guard: &Guard,
 ) {
@@ -244,7 +245,8 @@ fn turn_away(
         return;
     }
     if let Some(count) = service.refusals.count() {
-        events::refused(net, service, segment.tuple().source(), reason, count);
+        let client = A::any(segment.tuple().source());
+        events::refused(net, service, client, reason, count);
     }
     if silently {
         segment.skb().free(DropReason::NotSpecified);

@@ -6,6 +6,7 @@
 
 use crate::{
     dispatch_net::DispatchNet,
+    family::Family,
     plan::{Plan, MAX_PROCESSES},
     process::Process,
     tcp_dispatch_core::{
@@ -21,11 +22,11 @@ use kernel::sync::rcu::Guard;
 const MAX_TURNS: usize = 64;
 
 /// A choice among the processes of a plan.
-pub(crate) struct Choice<'a> {
+pub(crate) struct Choice<'a, A> {
     net: &'a DispatchNet,
     plan: &'a Plan,
     /// Client to service.
-    tuple: &'a Tuple,
+    tuple: &'a Tuple<A>,
     iif: i32,
     guard: &'a Guard,
     /// One bit a process: it is out of the question.
@@ -38,13 +39,13 @@ pub(crate) struct Choice<'a> {
     full: bool,
 }
 
-impl<'a> Choice<'a> {
+impl<'a, A: Family> Choice<'a, A> {
     /// Begins a choice for the connection `tuple` (client to service), whose packets come by the
     /// device of index `iif`.
     pub(crate) fn new(
         net: &'a DispatchNet,
         plan: &'a Plan,
-        tuple: &'a Tuple,
+        tuple: &'a Tuple<A>,
         iif: i32,
         guard: &'a Guard,
     ) -> Self {
@@ -79,7 +80,7 @@ impl<'a> Choice<'a> {
         };
         let mut occasion = Occasion {
             turn: 0,
-            client: self.tuple.source_ip,
+            client: schedule::client(self.tuple.source_ip),
             slots: &self.plan.slots,
         };
         for _ in 0..turns {
@@ -146,7 +147,7 @@ impl<'a> Choice<'a> {
     }
 }
 
-impl Candidates for Choice<'_> {
+impl<A: Family> Candidates for Choice<'_, A> {
     fn len(&self) -> usize {
         self.plan.processes.len().min(MAX_PROCESSES)
     }

@@ -3,16 +3,19 @@
 //! A connection: which process serves which client. The data that every packet looks for.
 
 use crate::{
-    bindings,
+    family::Family,
     process::Process,
-    tcp_dispatch_core::{SocketAddress, Tuple},
+    tcp_dispatch_core::{Ipv4Address, Ipv6Address, SocketAddress, Tuple},
     wrappers::{
         dst::DstCache,
         rcu::{RcuArc, RcuBox, RcuRef},
         rhashtable::{Functions, Node, RhashTable, Table},
     },
 };
-use core::mem::{offset_of, size_of};
+use core::{
+    marker::PhantomData,
+    mem::{offset_of, size_of},
+};
 use kernel::{
     prelude::*,
     sync::{
@@ -28,11 +31,11 @@ use pin_init::{pin_data, PinInit};
 /// Both tables refer to it, each by a counted reference, and readers find it under RCU. Nothing that
 /// a packet of an established connection does writes to it: the keys and the process never change,
 /// `stage` is written with the first packet, `route` when routing changed.
-pub(crate) struct Connection {
+pub(crate) struct Connection<A> {
     /// Client to service.
-    by_client: Node<Tuple>,
+    by_client: Node<Tuple<A>>,
     /// Client to process.
-    by_process: Node<Tuple>,
+    by_process: Node<Tuple<A>>,
     /// Who serves it.
     pub(crate) process: RcuArc<Process>,
     /// The way back to the client, if the client is not on this computer.
@@ -48,7 +51,10 @@ pub(crate) struct Connection {
 }
 
 /// What the documentation says that an entry takes.
-const _: () = assert!(size_of::<RcuBox<Connection>>() <= 128);
+const _: () = {
+    assert!(size_of::<RcuBox<Connection<Ipv4Address>>>() <= 128);
+    assert!(size_of::<RcuBox<Connection<Ipv6Address>>>() <= 192);
+};
 
 /// How far an entry has come.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,15 +67,20 @@ enum Stage {
     Begun,
 }
 
-impl Connection {
+impl<A: Family> Connection<A> {
     /// Makes an entry that is in no table yet, for a packet that TCP has not seen. Any context.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EAFNOSUPPORT` if the process has no address of the family.
     pub(crate) fn new(
-        client: SocketAddress,
-        service: SocketAddress,
+        client: SocketAddress<A>,
+        service: SocketAddress<A>,
         process: RcuArc<Process>,
         iif: i32,
     ) -> Result<RcuArc<Self>> {
-        let to_process = Tuple::new(client, process.address);
+        let address = A::address(process.address).ok_or(EAFNOSUPPORT)?;
+        let to_process = Tuple::new(client, address);
         RcuArc::new(
             Self {
                 by_client: Node::new(Tuple::new(client, service)),
@@ -91,24 +102,24 @@ impl Connection {
     }
 
     /// The client's own address.
-    pub(crate) fn client(&self) -> SocketAddress {
+    pub(crate) fn client(&self) -> SocketAddress<A> {
         self.by_client.key().source()
     }
 
     /// The address that the client connected to.
     #[inline]
-    pub(crate) fn service_address(&self) -> SocketAddress {
+    pub(crate) fn service_address(&self) -> SocketAddress<A> {
         self.by_client.key().destination()
     }
 
     /// The address of the process.
     #[inline]
-    pub(crate) fn process_address(&self) -> SocketAddress {
+    pub(crate) fn process_address(&self) -> SocketAddress<A> {
         self.by_process.key().destination()
     }
 
     /// Client to process, as TCP's socket tables know the connection.
-    pub(crate) fn to_process(&self) -> &Tuple {
+    pub(crate) fn to_process(&self) -> &Tuple<A> {
         self.by_process.key()
     }
 
@@ -145,39 +156,29 @@ impl Connection {
 }
 
 /// Connections by client and service address.
-pub(crate) struct ByClient;
+pub(crate) struct ByClient<A>(PhantomData<A>);
 
 // SAFETY: The node is at its offset, and the functions are those of the table with this key.
-unsafe impl Table for ByClient {
-    type Key = Tuple;
-    type Entry = Connection;
-    const NODE: usize = offset_of!(Connection, by_client);
-    const FUNCTIONS: Functions = Functions {
-        init: bindings::tcp_dispatch_connections_by_client_init,
-        lookup: bindings::tcp_dispatch_connections_by_client_lookup,
-        insert: bindings::tcp_dispatch_connections_by_client_insert,
-        remove: bindings::tcp_dispatch_connections_by_client_remove,
-    };
+unsafe impl<A: Family> Table for ByClient<A> {
+    type Key = Tuple<A>;
+    type Entry = Connection<A>;
+    const NODE: usize = offset_of!(Connection<A>, by_client);
+    const FUNCTIONS: Functions = A::CONNECTIONS_BY_CLIENT;
 }
 
 /// Connections by client and process address.
-pub(crate) struct ByProcess;
+pub(crate) struct ByProcess<A>(PhantomData<A>);
 
 // SAFETY: The node is at its offset, and the functions are those of the table with this key.
-unsafe impl Table for ByProcess {
-    type Key = Tuple;
-    type Entry = Connection;
-    const NODE: usize = offset_of!(Connection, by_process);
-    const FUNCTIONS: Functions = Functions {
-        init: bindings::tcp_dispatch_connections_by_process_init,
-        lookup: bindings::tcp_dispatch_connections_by_process_lookup,
-        insert: bindings::tcp_dispatch_connections_by_process_insert,
-        remove: bindings::tcp_dispatch_connections_by_process_remove,
-    };
+unsafe impl<A: Family> Table for ByProcess<A> {
+    type Key = Tuple<A>;
+    type Entry = Connection<A>;
+    const NODE: usize = offset_of!(Connection<A>, by_process);
+    const FUNCTIONS: Functions = A::CONNECTIONS_BY_PROCESS;
 }
 
 /// A connection found under RCU.
-pub(crate) type ConnectionRef<'rcu> = RcuRef<'rcu, Connection>;
+pub(crate) type ConnectionRef<'rcu, A> = RcuRef<'rcu, Connection<A>>;
 
 /// Why a connection was not put into the table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -192,39 +193,25 @@ pub(crate) enum InsertError {
     NoMemory,
 }
 
-/// The connections of a namespace, found from both directions.
-///
-/// # Locking
-///
-/// Readers hold RCU and nothing else. Inserting and removing is safe from any context and against
-/// each other: `by_client` decides. An entry is put into `by_process` first, so that whoever finds
-/// it by its client can count on its way back; and it belongs to whoever takes it out of
-/// `by_client`, who then takes it out of `by_process`.
-#[pin_data]
-pub(crate) struct ConnectionTable {
-    #[pin]
-    by_client: RhashTable<ByClient>,
-    #[pin]
-    by_process: RhashTable<ByProcess>,
-    /// How many there are. Written when one comes or goes.
+/// How many connections a namespace has, of both families, and may have.
+pub(crate) struct ConnectionCount {
+    /// Written when one comes or goes.
     count: Atomic<i64>,
-    /// How many there may be. Set under the control lock.
+    /// Set under the control lock.
     limit: Atomic<u32>,
 }
 
-impl ConnectionTable {
-    /// Makes an empty table for at most `limit` connections. Process context.
-    pub(crate) fn new(limit: u32) -> impl PinInit<Self, Error> {
-        pin_init::pin_init!(Self {
-            by_client <- RhashTable::new(),
-            by_process <- RhashTable::new(),
+impl ConnectionCount {
+    /// None yet.
+    pub(crate) const fn new(limit: u32) -> Self {
+        Self {
             count: Atomic::new(0),
             limit: Atomic::new(limit),
-        }? Error)
+        }
     }
 
     /// How many connections there are.
-    pub(crate) fn len(&self) -> u64 {
+    pub(crate) fn get(&self) -> u64 {
         self.count.load(ordering::Relaxed).max(0) as u64
     }
 
@@ -237,14 +224,40 @@ impl ConnectionTable {
     pub(crate) fn set_limit(&self, limit: u32) {
         self.limit.store(limit, ordering::Relaxed);
     }
+}
+
+/// The connections of a namespace and family, found from both directions.
+///
+/// # Locking
+///
+/// Readers hold RCU and nothing else. Inserting and removing is safe from any context and against
+/// each other: `by_client` decides. An entry is put into `by_process` first, so that whoever finds
+/// it by its client can count on its way back; and it belongs to whoever takes it out of
+/// `by_client`, who then takes it out of `by_process`.
+#[pin_data]
+pub(crate) struct ConnectionTable<A: Family> {
+    #[pin]
+    by_client: RhashTable<ByClient<A>>,
+    #[pin]
+    by_process: RhashTable<ByProcess<A>>,
+}
+
+impl<A: Family> ConnectionTable<A> {
+    /// Makes an empty table. Process context.
+    pub(crate) fn new() -> impl PinInit<Self, Error> {
+        pin_init::pin_init!(Self {
+            by_client <- RhashTable::new(),
+            by_process <- RhashTable::new(),
+        }? Error)
+    }
 
     /// The connection of a packet from client to service.
     #[inline]
     pub(crate) fn find_by_client<'rcu>(
         &self,
-        tuple: &Tuple,
+        tuple: &Tuple<A>,
         guard: &'rcu Guard,
-    ) -> Option<ConnectionRef<'rcu>> {
+    ) -> Option<ConnectionRef<'rcu, A>> {
         self.by_client.lookup(tuple, guard)
     }
 
@@ -252,27 +265,32 @@ impl ConnectionTable {
     #[inline]
     pub(crate) fn find_by_process<'rcu>(
         &self,
-        tuple: &Tuple,
+        tuple: &Tuple<A>,
         guard: &'rcu Guard,
-    ) -> Option<ConnectionRef<'rcu>> {
+    ) -> Option<ConnectionRef<'rcu, A>> {
         self.by_process.lookup(tuple, guard)
     }
 
-    /// Puts a connection into the table. Any context. Returns how many there were before.
-    pub(crate) fn insert(&self, connection: RcuArc<Connection>) -> Result<i64, InsertError> {
-        let count = self.count.fetch_add(1, ordering::Full);
-        let inserted = if count >= i64::from(self.limit()) {
+    /// Puts a connection into the table, if the namespace may have one more. Any context. Returns how
+    /// many there were before.
+    pub(crate) fn insert(
+        &self,
+        connection: RcuArc<Connection<A>>,
+        total: &ConnectionCount,
+    ) -> Result<i64, InsertError> {
+        let count = total.count.fetch_add(1, ordering::Full);
+        let inserted = if count >= i64::from(total.limit()) {
             Err(InsertError::Limit)
         } else {
             self.insert_both(connection)
         };
         if inserted.is_err() {
-            self.count.fetch_sub(1, ordering::Relaxed);
+            total.count.fetch_sub(1, ordering::Relaxed);
         }
         inserted.map(|()| count)
     }
 
-    fn insert_both(&self, connection: RcuArc<Connection>) -> Result<(), InsertError> {
+    fn insert_both(&self, connection: RcuArc<Connection<A>>) -> Result<(), InsertError> {
         let guard = Guard::new();
         if let Err(error) = self.by_process.insert(connection.clone()) {
             let there = self.by_process.lookup(connection.to_process(), &guard);
@@ -301,17 +319,21 @@ impl ConnectionTable {
 
     /// Takes a connection out. Any context. `None` if somebody else did; else whether it was the last
     /// of its process.
-    pub(crate) fn remove(&self, connection: ConnectionRef<'_>) -> Option<bool> {
+    pub(crate) fn remove(
+        &self,
+        connection: ConnectionRef<'_, A>,
+        total: &ConnectionCount,
+    ) -> Option<bool> {
         let owned = self.by_client.remove(connection)?;
         drop(self.by_process.remove(connection));
-        self.count.fetch_sub(1, ordering::Relaxed);
+        total.count.fetch_sub(1, ordering::Relaxed);
         let process = &owned.process;
         process.service.connections.fetch_sub(1, ordering::Relaxed);
         Some(process.connections.fetch_sub(1, ordering::Full) == 1)
     }
 
     /// The table to walk through.
-    pub(crate) fn walkable(&self) -> &RhashTable<ByClient> {
+    pub(crate) fn walkable(&self) -> &RhashTable<ByClient<A>> {
         &self.by_client
     }
 }
@@ -325,17 +347,46 @@ mod tests {
         service::Service,
     };
 
-    const CLIENT: SocketAddress = SocketAddress::new([198, 51, 100, 2], 40000);
-    const SERVICE: SocketAddress = SocketAddress::new([192, 0, 2, 1], 80);
-    const OTHER_SERVICE: SocketAddress = SocketAddress::new([192, 0, 2, 2], 80);
-    const PROCESS: SocketAddress = SocketAddress::new([10, 77, 0, 1], 80);
-    const OTHER_PROCESS: SocketAddress = SocketAddress::new([10, 77, 0, 2], 80);
+    const CLIENT: SocketAddress<Ipv4Address> = SocketAddress::new([198, 51, 100, 2], 40000);
+    const SERVICE: SocketAddress<Ipv4Address> = SocketAddress::new([192, 0, 2, 1], 80);
+    const OTHER_SERVICE: SocketAddress<Ipv4Address> = SocketAddress::new([192, 0, 2, 2], 80);
+    const PROCESS: SocketAddress<Ipv4Address> = SocketAddress::new([10, 77, 0, 1], 80);
+    const OTHER_PROCESS: SocketAddress<Ipv4Address> = SocketAddress::new([10, 77, 0, 2], 80);
 
-    fn table(limit: u32) -> Result<Pin<KBox<ConnectionTable>>> {
-        KBox::pin_init(ConnectionTable::new(limit), GFP_KERNEL)
+    /// A table, and how many connections it may have.
+    struct Limited(Pin<KBox<ConnectionTable<Ipv4Address>>>, ConnectionCount);
+
+    impl Limited {
+        fn insert(&self, connection: RcuArc<Connection<Ipv4Address>>) -> Result<i64, InsertError> {
+            self.0.insert(connection, &self.1)
+        }
+
+        fn remove(&self, connection: ConnectionRef<'_, Ipv4Address>) -> Option<bool> {
+            self.0.remove(connection, &self.1)
+        }
+
+        fn len(&self) -> u64 {
+            self.1.get()
+        }
     }
 
-    fn process(service: SocketAddress, process: SocketAddress) -> Result<RcuArc<Process>> {
+    impl core::ops::Deref for Limited {
+        type Target = ConnectionTable<Ipv4Address>;
+
+        fn deref(&self) -> &Self::Target {
+            &self.0
+        }
+    }
+
+    fn table(limit: u32) -> Result<Limited> {
+        let table = KBox::pin_init(ConnectionTable::new(), GFP_KERNEL)?;
+        Ok(Limited(table, ConnectionCount::new(limit)))
+    }
+
+    fn process(
+        service: SocketAddress<Ipv4Address>,
+        process: SocketAddress<Ipv4Address>,
+    ) -> Result<RcuArc<Process>> {
         let registration = Registration {
             weight: 1,
             state: State::Active,
@@ -343,11 +394,14 @@ mod tests {
             owner: Owner::None,
             registrant: None,
         };
-        let service = Service::new(service, 1, Settings::DEFAULT)?;
-        Process::new(service, process, 1, registration)
+        let service = Service::new(service.into(), 1, Settings::DEFAULT)?;
+        Process::new(service, process.into(), 1, registration)
     }
 
-    fn connection(service: SocketAddress, process: &RcuArc<Process>) -> Result<RcuArc<Connection>> {
+    fn connection(
+        service: SocketAddress<Ipv4Address>,
+        process: &RcuArc<Process>,
+    ) -> Result<RcuArc<Connection<Ipv4Address>>> {
         Connection::new(CLIENT, service, process.clone(), 1)
     }
 

@@ -9,6 +9,7 @@ use crate::{
     assign,
     connection::{Connection, InsertError},
     dispatch_net::DispatchNet,
+    family::Family,
     ingress,
     process::{Process, State},
     service::Service,
@@ -20,11 +21,11 @@ use kernel::sync::rcu::Guard;
 
 /// Decides on a packet to a service that is no SYN and belongs to no known connection. Unless it
 /// acknowledges a cookie, it is TCP's to judge.
-pub(crate) fn acknowledgement(
+pub(crate) fn acknowledgement<A: Family>(
     net: &DispatchNet,
     service: &Service,
-    mut segment: Segment<'_>,
-    tuple: &Tuple,
+    mut segment: Segment<'_, A>,
+    tuple: &Tuple<A>,
     guard: &Guard,
 ) -> Verdict {
     let flags = segment.flags();
@@ -36,10 +37,11 @@ pub(crate) fn acknowledgement(
         return Verdict::Pass;
     }
     let process = service.plan(guard).and_then(|plan| {
-        plan.get()
-            .processes
-            .iter()
-            .find(|process| sock::answers_syn_cookie(segment.ip(), segment.tcp(), process.address))
+        plan.get().processes.iter().find(|process| {
+            A::address(process.address).is_some_and(|address| {
+                sock::answers_syn_cookie::<A>(segment.ip(), segment.tcp(), address)
+            })
+        })
     });
     let iif = segment.skb().iif();
     let Some(process) = process.filter(|process| may_have(net, process, tuple, iif, guard)) else {
@@ -76,7 +78,13 @@ pub(crate) fn acknowledgement(
 
 /// Whether a process may have a connection that it has answered the SYN of. It may if it drains by
 /// now, or has no weight any longer.
-fn may_have(net: &DispatchNet, process: &Process, tuple: &Tuple, iif: i32, guard: &Guard) -> bool {
+fn may_have<A: Family>(
+    net: &DispatchNet,
+    process: &Process,
+    tuple: &Tuple<A>,
+    iif: i32,
+    guard: &Guard,
+) -> bool {
     process.state() != State::Down
         && process.owner.is_there(guard)
         && process

@@ -8,18 +8,20 @@ pub(crate) use control::ControlGuard;
 
 use crate::{
     affinity::AffinityTable,
-    connection::{Connection, ConnectionRef, ConnectionTable, InsertError},
-    expire, module_parameters,
+    connection::{Connection, ConnectionCount, ConnectionRef, InsertError},
+    expire,
+    family::{Family, FamilyNet},
+    module_parameters,
     process::State,
     service::{PortCounts, Service, ServiceKey, ServiceTable},
     settle,
     stats::Drops,
-    tcp_dispatch_core::{Prefix, SocketAddress},
+    tcp_dispatch_core::{AnySocketAddress, Ipv4Address, Ipv6Address},
     wrappers::{
         delayed_work::{DelayedWork, HasDelayedWork},
         net::{Net, Owner, Pernet, PernetOperations},
         netlink_notifier::SocketReleased,
-        rcu::{read_once, RcuArc, RcuRef},
+        rcu::{RcuArc, RcuRef},
         trace,
     },
 };
@@ -50,16 +52,19 @@ pub(crate) struct DispatchNet {
     /// Ends processes, see [`settle`]. Behind `sweep`, which may schedule it.
     #[pin]
     settle: DelayedWork<Self, SETTLE>,
-    /// [`Prefix::to_bits`]. Set under `control`, read by every packet.
-    process_prefix: Atomic<u64>,
+    /// What there is of IPv4. Has rules of its own.
+    #[pin]
+    pub(crate) ipv4: FamilyNet<Ipv4Address>,
+    /// What there is of IPv6. Has rules of its own.
+    #[pin]
+    pub(crate) ipv6: FamilyNet<Ipv6Address>,
     /// Read under RCU, changed under `control`.
     #[pin]
     services: ServiceTable,
     /// Written with `services`, read by packets.
     service_ports: PortCounts,
-    /// Has rules of its own.
-    #[pin]
-    pub(crate) connections: ConnectionTable,
+    /// Of both families.
+    pub(crate) connection_count: ConnectionCount,
     /// Has rules of its own.
     #[pin]
     pub(crate) affinities: AffinityTable,
@@ -90,10 +95,11 @@ impl Pernet for DispatchNet {
         pin_init::pin_init!(Self {
             sweep <- DelayedWork::new(),
             settle <- DelayedWork::new(),
-            process_prefix: Atomic::new(Prefix::EMPTY.to_bits()),
+            ipv4 <- FamilyNet::new(),
+            ipv6 <- FamilyNet::new(),
             services <- ServiceTable::new(),
             service_ports: PortCounts::new(),
-            connections <- ConnectionTable::new(limit),
+            connection_count: ConnectionCount::new(limit),
             affinities <- AffinityTable::new(),
             sweeps: Atomic::new(0),
             sweeps_done: Atomic::new(0),
@@ -144,17 +150,27 @@ impl DispatchNet {
         self.owner.net()
     }
 
-    /// The range of process addresses.
-    #[inline]
-    pub(crate) fn process_prefix(&self) -> Prefix {
-        Prefix::from_bits(read_once(&self.process_prefix))
+    /// Whether there is a range of process addresses of the family of `address`.
+    pub(crate) fn has_process_prefix(&self, address: AnySocketAddress, guard: &Guard) -> bool {
+        match address {
+            AnySocketAddress::V4(_) => !self.ipv4.process_prefix(guard).is_empty(),
+            AnySocketAddress::V6(_) => !self.ipv6.process_prefix(guard).is_empty(),
+        }
+    }
+
+    /// Whether `address` is of its family's range of process addresses.
+    pub(crate) fn is_process_address(&self, address: AnySocketAddress, guard: &Guard) -> bool {
+        match address {
+            AnySocketAddress::V4(address) => self.ipv4.process_prefix(guard).contains(address.ip),
+            AnySocketAddress::V6(address) => self.ipv6.process_prefix(guard).contains(address.ip),
+        }
     }
 
     /// The service at `address`.
     #[inline]
     pub(crate) fn find_service<'rcu>(
         &self,
-        address: SocketAddress,
+        address: AnySocketAddress,
         guard: &'rcu Guard,
     ) -> Option<RcuRef<'rcu, Service>> {
         self.services.lookup(&ServiceKey::new(address), guard)
@@ -168,23 +184,28 @@ impl DispatchNet {
     }
 
     /// Puts a connection into the table, and sees to it that it is ended one day. Any context.
-    pub(crate) fn insert(&self, connection: RcuArc<Connection>) -> Result<(), InsertError> {
-        if self.connections.insert(connection)? == 0 {
+    pub(crate) fn insert<A: Family>(
+        &self,
+        connection: RcuArc<Connection<A>>,
+    ) -> Result<(), InsertError> {
+        let table = &A::of(self).connections;
+        if table.insert(connection, &self.connection_count)? == 0 {
             self.sweep.schedule(expire::INTERVAL);
         }
         Ok(())
     }
 
     /// Takes a connection out of the table. Any context. `false` if somebody else did.
-    pub(crate) fn remove(&self, connection: ConnectionRef<'_>) -> bool {
-        let Some(last) = self.connections.remove(connection) else {
+    pub(crate) fn remove<A: Family>(&self, connection: ConnectionRef<'_, A>) -> bool {
+        let table = &A::of(self).connections;
+        let Some(last) = table.remove(connection, &self.connection_count) else {
             return false;
         };
         if !connection.is_in_the_making() {
             trace::expired(
-                connection.client(),
-                connection.service_address(),
-                connection.process_address(),
+                A::any(connection.client()),
+                A::any(connection.service_address()),
+                A::any(connection.process_address()),
             );
         }
         if last && connection.process.state() == State::Draining {

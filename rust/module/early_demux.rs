@@ -9,9 +9,10 @@
 
 use crate::{
     dispatch_net::DispatchNet,
-    tcp_dispatch_core::packet,
+    family::Family,
+    tcp_dispatch_core::packet::{self, Header},
     wrappers::{
-        l3_rx_handler::EarlyDemux,
+        l3_rx_handler::{EarlyDemux, EarlyDemuxOf},
         net::Net,
         sk_buff::{Segment, SkBuff},
         sock::Sock,
@@ -21,16 +22,20 @@ use kernel::sync::rcu::Guard;
 
 impl EarlyDemux for DispatchNet {
     fn is_wanted(net: &Net) -> bool {
-        !Self::of(net, &Guard::new()).process_prefix().is_empty()
+        let guard = Guard::new();
+        let net = Self::of(net, &guard);
+        !net.ipv4.process_prefix(&guard).is_empty() || !net.ipv6.process_prefix(&guard).is_empty()
     }
+}
 
+impl<A: Family> EarlyDemuxOf<A> for DispatchNet {
     #[inline]
     fn is_candidate(net: &Net, skb: &SkBuff, guard: &Guard) -> bool {
-        if !packet::is_whole_segment(skb.ip()) {
+        if !skb.ip::<A>().is_whole_segment() {
             return false;
         }
         // Headers that aren't linear yet are so rare that they may be made so.
-        skb.linear_tcp().is_none_or(|tcp| {
+        skb.linear_tcp::<A>().is_none_or(|tcp| {
             Self::of(net, guard).has_service_at_port(packet::destination_port(tcp))
         })
     }
@@ -40,14 +45,14 @@ impl EarlyDemux for DispatchNet {
         if !skb.wants_early_demux() || !net.has_tcp_early_demux() {
             return;
         }
-        let Some(segment) = Segment::in_ip(skb) else {
+        let Some(segment) = Segment::<A>::in_ip(skb) else {
             return;
         };
         // A SYN may begin another connection, and is to come from where the client's packets do.
         if segment.flags().is_syn_only() {
             return;
         }
-        let connections = &Self::of(net, guard).connections;
+        let connections = &A::of(Self::of(net, guard)).connections;
         let Some(connection) = connections.find_by_client(&segment.tuple(), guard) else {
             return;
         };

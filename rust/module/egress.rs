@@ -8,6 +8,7 @@
 
 use crate::{
     dispatch_net::DispatchNet,
+    family::Family,
     mss,
     stats::Drop,
     tcp_dispatch_core::packet::TcpFlags,
@@ -20,38 +21,40 @@ use crate::{
 use kernel::sync::rcu::Guard;
 
 /// Translates the source of a packet that a process sends back to the service address, and sends it
-/// the way that packets of that address go.
+/// the way that packets of that address go. Returns whether it did.
 #[inline]
-pub(crate) fn send(net: &Net, skb: &mut SkBuff, guard: &Guard) {
+pub(crate) fn send<A: Family>(net: &Net, skb: &mut SkBuff, guard: &Guard) -> bool {
     let state = DispatchNet::of(net, guard);
-    let Some(mut segment) = Segment::in_ip(skb) else {
-        return;
+    let Some(mut segment) = Segment::<A>::in_ip(skb) else {
+        return false;
     };
     let tuple = segment.tuple().reversed();
-    let Some(connection) = state.connections.find_by_process(&tuple, guard) else {
+    let Some(connection) = A::of(state).connections.find_by_process(&tuple, guard) else {
         state.drops.count(Drop::NoConnection);
-        return;
+        return false;
     };
     let service = connection.service_address();
-    let look_up = || Dst::route(net, service, tuple.source(), segment.mark());
+    let (client, iif) = (tuple.source(), connection.iif);
+    let look_up = || Dst::route(net, service, client, segment.mark(), iif);
     let Some(route) = connection.route.get_or(guard, look_up) else {
-        return;
+        return false;
     };
 
     let length = segment.len();
     if segment.flags().has(TcpFlags::SYN) && segment.clamp_mss(mss::to_announce(route)).is_err() {
         connection.process.count_drop(Drop::NoMemory);
-        return;
+        return false;
     }
     let Ok(mut segment) = segment.make_writable() else {
         connection.process.count_drop(Drop::NoMemory);
-        return;
+        return false;
     };
     if !segment.set_dst(route) {
         // Another CPU has just replaced it; TCP sends again.
         connection.process.count_drop(Drop::NoMemory);
-        return;
+        return false;
     }
     segment.rewrite_source(service);
     connection.process.count_out(length);
+    true
 }

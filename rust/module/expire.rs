@@ -10,7 +10,9 @@ use crate::{
     affinity,
     connection::Connection,
     dispatch_net::DispatchNet,
+    family::Family,
     process::State,
+    tcp_dispatch_core::{Ipv4Address, Ipv6Address},
     wrappers::{
         delayed_work::cond_resched,
         rhashtable::Walk,
@@ -34,10 +36,26 @@ const BATCH: usize = 256;
 
 /// Removes entries of connections that have ended. Process context. Returns when to sweep again.
 pub(crate) fn sweep(net: &DispatchNet) -> Option<Msecs> {
-    let Ok(mut walk) = Walk::enter(net.connections.walkable()) else {
+    let number = net.sweeps.fetch_add(1, ordering::Full) + 1;
+    let (Some(ipv4), Some(ipv6)) = (
+        sweep_family::<Ipv4Address>(net, number),
+        sweep_family::<Ipv6Address>(net, number),
+    ) else {
         return Some(INTERVAL);
     };
-    let number = net.sweeps.fetch_add(1, ordering::Full) + 1;
+    let draining = ipv4 || ipv6;
+    net.sweeps_done.store(number, ordering::Release);
+    if draining {
+        net.settle();
+    }
+    affinity::sweep(net);
+    (net.connection_count.get() > 0 || !net.affinities.is_empty()).then_some(INTERVAL)
+}
+
+/// The same of one family, in sweep number `number`. Returns whether a draining process was met; `None`
+/// if there was no memory.
+fn sweep_family<A: Family>(net: &DispatchNet, number: i64) -> Option<bool> {
+    let mut walk = Walk::enter(A::of(net).connections.walkable()).ok()?;
     let mut draining = false;
     while walk.visit(BATCH, |connection| {
         draining |= connection.process.state() == State::Draining;
@@ -47,15 +65,10 @@ pub(crate) fn sweep(net: &DispatchNet) -> Option<Msecs> {
     }) {
         cond_resched();
     }
-    net.sweeps_done.store(number, ordering::Release);
-    if draining {
-        net.settle();
-    }
-    affinity::sweep(net);
-    (net.connections.len() > 0 || !net.affinities.is_empty()).then_some(INTERVAL)
+    Some(draining)
 }
 
-fn has_ended(net: &DispatchNet, connection: &Connection, sweep: i64) -> bool {
+fn has_ended<A: Family>(net: &DispatchNet, connection: &Connection<A>, sweep: i64) -> bool {
     match sock::socket_state(net.net(), connection.to_process(), connection.iif) {
         Some(state) => {
             connection.begin();

@@ -7,22 +7,24 @@
 
 use crate::{
     dispatch_net::DispatchNet,
+    family::Family,
     stats::Drop,
     wrappers::sk_buff::{Quote, SkBuff},
 };
 use kernel::sync::rcu::Guard;
 
 /// Translates the quote of an ICMP error that is on its way to TCP. Softirq context, under RCU.
-pub(crate) fn receive_error(skb: &mut SkBuff, guard: &Guard) {
+/// The quoted TCP header begins `transport` bytes behind the quoted IP header, where `data` is.
+pub(crate) fn receive_error<A: Family>(skb: &mut SkBuff, transport: usize, guard: &Guard) {
     let net = DispatchNet::of(skb.receiving_net(guard), guard);
-    if net.process_prefix().is_empty() {
+    if A::of(net).process_prefix(guard).is_empty() {
         return;
     }
-    let Some(mut quote) = Quote::received(skb) else {
+    let Some(mut quote) = Quote::<A>::received(skb, transport) else {
         return;
     };
     let tuple = quote.tuple().reversed();
-    if let Some(connection) = net.connections.find_by_client(&tuple, guard) {
+    if let Some(connection) = A::of(net).connections.find_by_client(&tuple, guard) {
         if quote.rewrite_source(connection.process_address()).is_err() {
             net.drops.count(Drop::NoMemory);
         }

@@ -9,8 +9,9 @@ use crate::{
     assign,
     connection::{Connection, ConnectionRef},
     dispatch_net::DispatchNet,
+    family::Family,
     stats::Drop,
-    tcp_dispatch_core::packet,
+    tcp_dispatch_core::packet::Header,
     wrappers::{
         net_protocol::Verdict,
         sk_buff::{DropReason, Segment, SkBuff, WritableSegment},
@@ -21,25 +22,27 @@ use kernel::sync::rcu::Guard;
 /// Whether a packet is none of ours at first sight: TCP's early demux found its socket, and neither
 /// that nor its peer has a process address.
 #[inline]
-pub(crate) fn is_unrelated(skb: &SkBuff, guard: &Guard) -> bool {
+pub(crate) fn is_unrelated<A: Family>(skb: &SkBuff, guard: &Guard) -> bool {
     let Some(sock) = skb.sock() else {
         return false;
     };
-    let prefix = DispatchNet::of(skb.receiving_net(guard), guard).process_prefix();
-    !prefix.contains(sock.local_ip()) && !prefix.contains(sock.peer_ip())
+    let prefix = A::of(DispatchNet::of(skb.receiving_net(guard), guard)).process_prefix(guard);
+    let (peer, local) = sock.ips();
+    !prefix.contains(local) && !prefix.contains(peer)
 }
 
 /// Decides on a packet that may be ours, and translates its destination to the address of the process
 /// that serves its connection.
 #[inline]
-pub(crate) fn receive(skb: &mut SkBuff, guard: &Guard) -> Verdict {
+pub(crate) fn receive<A: Family>(skb: &mut SkBuff, guard: &Guard) -> Verdict {
     let net = DispatchNet::of(skb.receiving_net(guard), guard);
-    let prefix = net.process_prefix();
+    let prefix = A::of(net).process_prefix(guard);
     if prefix.is_empty() {
         return Verdict::Pass;
     }
-    let to_process = prefix.contains(packet::destination(skb.ip()));
-    let from_process = prefix.contains(packet::source(skb.ip()));
+    let ip = skb.ip::<A>();
+    let to_process = prefix.contains(ip.destination());
+    let from_process = prefix.contains(ip.source());
     if (to_process || from_process) && !skb.is_from_loopback() {
         // Process addresses mean nothing outside of this computer.
         net.drops.count(Drop::Outside);
@@ -54,7 +57,7 @@ pub(crate) fn receive(skb: &mut SkBuff, guard: &Guard) -> Verdict {
         // Of a connection to the process address itself; or whose somebody else says it is.
         return Verdict::Pass;
     }
-    let Some(mut segment) = Segment::received(skb) else {
+    let Some(mut segment) = Segment::<A>::received(skb) else {
         return Verdict::Pass;
     };
     if from_process {
@@ -62,7 +65,7 @@ pub(crate) fn receive(skb: &mut SkBuff, guard: &Guard) -> Verdict {
     }
 
     let tuple = segment.tuple();
-    let known = net.connections.find_by_client(&tuple, guard);
+    let known = A::of(net).connections.find_by_client(&tuple, guard);
     if has_socket {
         keep_socket(&mut segment, known);
     }
@@ -75,7 +78,7 @@ pub(crate) fn receive(skb: &mut SkBuff, guard: &Guard) -> Verdict {
 /// Leaves a packet the socket that [`crate::early_demux`] found if it is that of `known`. Netfilter
 /// may have changed the packet since, and the connection may have gone.
 #[inline(always)]
-fn keep_socket(segment: &mut Segment<'_>, known: Option<ConnectionRef<'_>>) {
+fn keep_socket<A: Family>(segment: &mut Segment<'_, A>, known: Option<ConnectionRef<'_, A>>) {
     let skb = segment.skb();
     let found = skb.sock().map(|sock| sock.tuple());
     if found != known.map(|connection| *connection.to_process()) {
@@ -85,7 +88,7 @@ fn keep_socket(segment: &mut Segment<'_>, known: Option<ConnectionRef<'_>>) {
 
 /// Gives a packet to the process that serves its connection.
 #[inline]
-pub(crate) fn deliver(segment: Segment<'_>, connection: &Connection) -> Verdict {
+pub(crate) fn deliver<A: Family>(segment: Segment<'_, A>, connection: &Connection<A>) -> Verdict {
     pass(to_process(segment, connection))
 }
 
@@ -101,9 +104,9 @@ pub(crate) fn pass(translated: Result<&mut SkBuff, Verdict>) -> Verdict {
 /// Translates a packet to the process that serves its connection. If it can't be, it is dropped, and
 /// the verdict says so.
 #[inline]
-pub(crate) fn to_process<'a>(
-    segment: Segment<'a>,
-    connection: &Connection,
+pub(crate) fn to_process<'a, A: Family>(
+    segment: Segment<'a, A>,
+    connection: &Connection<A>,
 ) -> Result<&'a mut SkBuff, Verdict> {
     let length = segment.len();
     translate(segment, connection, |segment| {
@@ -114,10 +117,10 @@ pub(crate) fn to_process<'a>(
 
 /// Lets `rewrite` change the headers, if they can be written; else the packet is dropped.
 #[inline(always)]
-fn translate<'a>(
-    segment: Segment<'a>,
-    connection: &Connection,
-    rewrite: impl FnOnce(&mut WritableSegment<'a>),
+fn translate<'a, A: Family>(
+    segment: Segment<'a, A>,
+    connection: &Connection<A>,
+    rewrite: impl FnOnce(&mut WritableSegment<'a, A>),
 ) -> Result<&'a mut SkBuff, Verdict> {
     match segment.make_writable() {
         Ok(mut segment) => {
@@ -135,9 +138,13 @@ fn translate<'a>(
 /// A packet from a process to a client on this computer. The local table routed it to the loopback
 /// device, so it didn't pass [`crate::egress`]; it is translated here, before the client's socket
 /// is looked up.
-fn answer_local_client(net: &DispatchNet, segment: Segment<'_>, guard: &Guard) -> Verdict {
+fn answer_local_client<A: Family>(
+    net: &DispatchNet,
+    segment: Segment<'_, A>,
+    guard: &Guard,
+) -> Verdict {
     let tuple = segment.tuple().reversed();
-    let Some(connection) = net.connections.find_by_process(&tuple, guard) else {
+    let Some(connection) = A::of(net).connections.find_by_process(&tuple, guard) else {
         // Of a client that connected to the process address itself.
         return Verdict::Pass;
     };

@@ -9,7 +9,7 @@ use crate::{
             maglev::{self, Claim},
             Scheduler,
         },
-        Prefix,
+        AnySocketAddress, Ipv6Address, Prefix,
     },
     wrappers::{
         cred::{Gid, Uid},
@@ -47,7 +47,7 @@ impl Refusal {
 pub(crate) struct AffinitySettings {
     /// For how many seconds after its last new connection. Zero: not at all.
     pub(crate) timeout: u32,
-    /// The prefix length of what counts as one client.
+    /// The prefix length of what counts as one client, of addresses as [`to_ipv6`](crate::tcp_dispatch_core::Address::to_ipv6) has them.
     pub(crate) prefix_len: u8,
 }
 
@@ -58,8 +58,8 @@ pub(crate) struct Registrants {
     pub(crate) user: Option<Uid>,
     /// The members of a group.
     pub(crate) group: Option<Gid>,
-    /// The range of their process addresses.
-    pub(crate) prefix: Prefix,
+    /// The range of their process addresses, as [`to_ipv6`](crate::tcp_dispatch_core::Address::to_ipv6) has them.
+    pub(crate) prefix: Prefix<Ipv6Address>,
 }
 
 /// A service's settings.
@@ -78,7 +78,7 @@ impl Settings {
         refusal: Refusal::Tcp,
         affinity: AffinitySettings {
             timeout: 0,
-            prefix_len: 32,
+            prefix_len: 128,
         },
         registrants: Registrants {
             user: None,
@@ -126,6 +126,13 @@ impl Plan {
     }
 }
 
+fn seed(address: AnySocketAddress) -> u32 {
+    match address {
+        AnySocketAddress::V4(address) => maglev::seed(address.ip, address.port()),
+        AnySocketAddress::V6(address) => maglev::seed(address.ip, address.port()),
+    }
+}
+
 fn slots(processes: &[RcuArc<Process>], before: Option<&Plan>) -> Result<KVVec<u16>> {
     let mut slots = KVVec::from_elem(maglev::FREE, maglev::SLOTS, GFP_KERNEL)?;
     if let Some(before) = before {
@@ -143,7 +150,7 @@ fn slots(processes: &[RcuArc<Process>], before: Option<&Plan>) -> Result<KVVec<u
     }
     let mut claims = KVec::with_capacity(processes.len(), GFP_KERNEL)?;
     for process in processes {
-        let seed = maglev::seed(process.address.ip, process.address.port());
+        let seed = seed(process.address);
         claims.push(Claim::new(seed, process.weight_now()), GFP_KERNEL)?;
     }
     maglev::fill(&mut slots, &mut claims);

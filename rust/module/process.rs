@@ -3,9 +3,10 @@
 //! A process: a daemon that is registered to serve a service.
 
 use crate::{
+    family::Family,
     service::Service,
     stats::{Drop, Drops, Stats},
-    tcp_dispatch_core::{SocketAddress, Tuple},
+    tcp_dispatch_core::{AnySocketAddress, Ipv4Address, Ipv6Address, SocketAddress, Tuple},
     wrappers::{
         clock,
         cpus::Cpus,
@@ -93,7 +94,7 @@ pub(crate) struct Process {
     /// The service that it serves.
     pub(crate) service: RcuArc<Service>,
     /// The address that it listens on.
-    pub(crate) address: SocketAddress,
+    pub(crate) address: AnySocketAddress,
     /// Grows from registration to registration in a namespace. Dumps go by it.
     pub(crate) id: u64,
     /// Whom it belongs to.
@@ -127,7 +128,7 @@ impl Process {
     /// Makes a process that isn't registered yet. Process context.
     pub(crate) fn new(
         service: RcuArc<Service>,
-        address: SocketAddress,
+        address: AnySocketAddress,
         id: u64,
         registration: Registration,
     ) -> Result<RcuArc<Self>> {
@@ -229,15 +230,28 @@ impl Process {
 
     /// The listener that takes connections of `client`, which come by the device of index `iif`: not
     /// another user's who took a registrant's address. In an RCU read section.
-    pub(crate) fn listener(
+    pub(crate) fn listener<A: Family>(
         &self,
         net: &Net,
-        client: SocketAddress,
+        client: SocketAddress<A>,
         iif: i32,
         guard: &Guard,
     ) -> Option<Listener> {
-        Listener::find(net, &Tuple::new(client, self.address), iif, guard)
+        let address = A::address(self.address)?;
+        Listener::find(net, &Tuple::new(client, address), iif, guard)
             .filter(|listener| self.registrant.is_none_or(|user| user == listener.user))
+    }
+
+    /// The listener that takes connections of clients that nothing is known of. In an RCU read section.
+    pub(crate) fn listener_for_anybody(&self, net: &Net, guard: &Guard) -> Option<Listener> {
+        match self.address {
+            AnySocketAddress::V4(_) => {
+                self.listener(net, SocketAddress::<Ipv4Address>::default(), 0, guard)
+            }
+            AnySocketAddress::V6(_) => {
+                self.listener(net, SocketAddress::<Ipv6Address>::default(), 0, guard)
+            }
+        }
     }
 
     /// Counts a packet of `bytes` from a client, here and at the service.

@@ -9,19 +9,21 @@ use crate::{
     tcp_dispatch_core::reset,
     wrappers::{
         dst::Dst,
+        inet::Inet,
         net::Net,
         sk_buff::{self, DropReason, Segment},
     },
 };
 
 /// Answers the segment with a reset and frees it. Softirq context.
-pub(crate) fn refuse(net: &Net, mut segment: Segment<'_>) {
+pub(crate) fn refuse<A: Inet>(net: &Net, mut segment: Segment<'_, A>) {
     let payload = segment.payload_len().unwrap_or(0);
     if let Some(headers) = reset::reset(segment.ip(), segment.tcp(), payload) {
         let tuple = segment.tuple();
-        if let Some(route) = Dst::route(net, tuple.destination(), tuple.source(), 0) {
+        let iif = segment.skb().iif();
+        if let Some(route) = Dst::route(net, tuple.destination(), tuple.source(), 0, iif) {
             // Without memory the client gets no answer, and tries again.
-            let _ = sk_buff::send(net, &headers, route);
+            let _ = sk_buff::send::<A>(net, headers, route);
         }
     }
     segment.skb().free(DropReason::NotSpecified);

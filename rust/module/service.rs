@@ -7,7 +7,7 @@ use crate::{
     plan::{Plan, Settings},
     process::Process,
     stats::{Drops, Refusals, Stats},
-    tcp_dispatch_core::SocketAddress,
+    tcp_dispatch_core::{AnySocketAddress, Ipv6Address},
     wrappers::{
         clock,
         dst::DstCache,
@@ -25,20 +25,22 @@ use kernel::{
     },
 };
 
-/// A service address as the service table's key.
+/// A service address as the service table's key, of either family.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(C, align(4))]
 pub(crate) struct ServiceKey {
-    address: SocketAddress,
+    ip: Ipv6Address,
+    port: [u8; 2],
     /// Fills the key up to whole words, so that it has no padding.
     zero: [u8; 2],
 }
 
 impl ServiceKey {
     #[inline]
-    pub(crate) fn new(address: SocketAddress) -> Self {
+    pub(crate) fn new(address: AnySocketAddress) -> Self {
         Self {
-            address,
+            ip: address.ip(),
+            port: address.port(),
             zero: [0; 2],
         }
     }
@@ -50,6 +52,8 @@ impl ServiceKey {
 /// as long as that lasts.
 pub(crate) struct Service {
     node: Node<ServiceKey>,
+    /// See [`Self::address`].
+    address: AnySocketAddress,
     /// Grows from service to service in a namespace. Dumps go by it.
     pub(crate) id: u64,
     /// By what new connections are assigned. Replaced as a whole, under the namespace's control
@@ -78,7 +82,11 @@ const NEVER: i64 = i64::MIN / 2;
 
 impl Service {
     /// Makes a service that isn't in the table yet. Process context.
-    pub(crate) fn new(address: SocketAddress, id: u64, settings: Settings) -> Result<RcuArc<Self>> {
+    pub(crate) fn new(
+        address: AnySocketAddress,
+        id: u64,
+        settings: Settings,
+    ) -> Result<RcuArc<Self>> {
         let plan = RcuCell::new();
         plan.replace(Some(RcuArc::new(
             Plan::new(settings, KVec::new(), None)?,
@@ -87,6 +95,7 @@ impl Service {
         RcuArc::new(
             Self {
                 node: Node::new(ServiceKey::new(address)),
+                address,
                 id,
                 plan,
                 turn: Atomic::new(0),
@@ -102,8 +111,8 @@ impl Service {
     }
 
     /// The address that clients connect to.
-    pub(crate) fn address(&self) -> SocketAddress {
-        self.node.key().address
+    pub(crate) fn address(&self) -> AnySocketAddress {
+        self.address
     }
 
     /// By what new connections are assigned now. `None` only of a service that is being taken away.

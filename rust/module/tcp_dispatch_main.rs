@@ -13,6 +13,7 @@
 //! | `plan` | a service's settings and processes, by which new connections are assigned |
 //! | `affinity` | which process a client had before |
 //! | `dispatch_net` | all of it, per network namespace; `dispatch_net/control` what changes it |
+//! | `family` | what there is once for IPv4 and once for IPv6 |
 //! | `early_demux`, `ingress`, `egress`, `icmp` | the fast path: a packet of a known connection |
 //! | `assign`, `choice`, `cookie`, `refuse`, `mss` | the slow path: a connection's first packet |
 //! | `expire`, `abort` | the end of connections, and an early one |
@@ -36,6 +37,7 @@ mod dispatch_net;
 mod early_demux;
 mod egress;
 mod expire;
+mod family;
 mod icmp;
 mod ingress;
 mod mss;
@@ -50,11 +52,13 @@ mod tcp_dispatch_core;
 mod wrappers;
 
 use dispatch_net::DispatchNet;
+use family::Family;
+use tcp_dispatch_core::{Ipv4Address, Ipv6Address};
 use wrappers::{
     genetlink::FamilyRegistration,
     l3_rx_handler::L3RxHandler,
     net::{Net, Pernet, PernetRegistration},
-    net_device::{LinkKind, Output},
+    net_device::{LinkKind, Output, OutputOf},
     net_protocol::{Layer, TcpHook, Verdict},
     netlink_notifier::NetlinkNotifier,
     rcu::Barrier,
@@ -78,28 +82,30 @@ module! {
 /// The layer, as the two hooks see it.
 struct Dispatch;
 
-impl Layer for Dispatch {
+impl<A: Family> Layer<A> for Dispatch {
     #[inline]
     fn is_unrelated(skb: &SkBuff, guard: &Guard) -> bool {
-        ingress::is_unrelated(skb, guard)
+        ingress::is_unrelated::<A>(skb, guard)
     }
 
     #[inline]
     fn receive(skb: &mut SkBuff, guard: &Guard) -> Verdict {
-        ingress::receive(skb, guard)
+        ingress::receive::<A>(skb, guard)
     }
 
-    fn receive_error(skb: &mut SkBuff, guard: &Guard) {
-        icmp::receive_error(skb, guard);
+    fn receive_error(skb: &mut SkBuff, transport: usize, guard: &Guard) {
+        icmp::receive_error::<A>(skb, transport, guard);
     }
 }
 
 impl Output for Dispatch {
     const KIND: &'static CStr = c"tcp_dispatch";
+}
 
+impl<A: Family> OutputOf<A> for Dispatch {
     #[inline]
-    fn send(net: &Net, skb: &mut SkBuff, guard: &Guard) {
-        egress::send(net, skb, guard);
+    fn send(net: &Net, skb: &mut SkBuff, guard: &Guard) -> bool {
+        egress::send::<A>(net, skb, guard)
     }
 }
 
@@ -107,7 +113,9 @@ impl Output for Dispatch {
 /// looks for them, stop coming in, then going out, then requests and word of closed sockets, and then the state that all of them used goes.
 struct TcpDispatch {
     _early_demux: L3RxHandler<DispatchNet>,
-    _ingress: TcpHook<Dispatch>,
+    _ipv4_ingress: TcpHook<Dispatch, Ipv4Address>,
+    /// Not there if the kernel was started without IPv6.
+    _ipv6_ingress: Option<TcpHook<Dispatch, Ipv6Address>>,
     _egress: LinkKind<Dispatch>,
     _control: FamilyRegistration,
     _sockets: NetlinkNotifier<DispatchNet>,
@@ -122,11 +130,16 @@ impl kernel::Module for TcpDispatch {
         let _sockets = NetlinkNotifier::register()?;
         let _control = FamilyRegistration::new()?;
         let _egress = LinkKind::register()?;
-        let _ingress = TcpHook::install()?;
+        let _ipv4_ingress = TcpHook::install()?;
+        let _ipv6_ingress = match TcpHook::install() {
+            Err(error) if error == ENOPROTOOPT => None,
+            installed => Some(installed?),
+        };
         let _early_demux = L3RxHandler::install()?;
         Ok(Self {
             _early_demux,
-            _ingress,
+            _ipv4_ingress,
+            _ipv6_ingress,
             _egress,
             _control,
             _sockets,

@@ -6,6 +6,8 @@
 //! complement has two zeros, and the peer's or the hardware's arithmetic must
 //! never meet another one than the kernel's own would have left there.
 
+use super::address::Address;
+
 /// IP's number for TCP, a part of the pseudo-header.
 const TCP: u32 = 6;
 
@@ -118,12 +120,12 @@ impl Sum {
 }
 
 /// The sum of the pseudo-header of a segment of `len` bytes, header and
-/// payload: `csum_tcpudp_nofold()`.
+/// payload: `csum_tcpudp_nofold()`, and `csum_ipv6_magic()` before it folds.
 #[inline]
-pub const fn pseudo_header(source_ip: [u8; 4], destination_ip: [u8; 4], len: u32) -> Sum {
-    Sum::ZERO
-        .add4(source_ip)
-        .add4(destination_ip)
+pub fn pseudo_header<A: Address>(source_ip: A, destination_ip: A, len: u32) -> Sum {
+    source_ip
+        .sum()
+        .add(destination_ip.sum())
         .add4(len.to_be_bytes())
         .add4(TCP.to_be_bytes())
 }

@@ -29,7 +29,7 @@ pub mod reset;
 pub mod schedule;
 pub mod tuple;
 
-pub use address::SocketAddress;
+pub use address::{Address, AnySocketAddress, Ipv4Address, Ipv6Address, SocketAddress};
 pub use checksum::ChecksumState;
 pub use prefix::Prefix;
 pub use tuple::Tuple;

@@ -5,13 +5,15 @@
 //! Only the fixed parts of headers are here, so nothing depends on lengths
 //! that a packet claims: whoever calls has these bytes, options or not.
 
-use super::address::SocketAddress;
+use super::address::{Address, Ipv4Address, Ipv6Address, SocketAddress};
 use super::checksum::{self, ChecksumState, Sum};
 use super::field::Field;
 use super::tuple::Tuple;
 
 /// The fixed part of an IPv4 header.
 pub type Ipv4Header = [u8; 20];
+/// An IPv6 header.
+pub type Ipv6Header = [u8; 40];
 /// The fixed part of a TCP header.
 pub type TcpHeader = [u8; 20];
 
@@ -20,9 +22,12 @@ const PROTOCOL_TCP: u8 = 6;
 
 const TOTAL_LEN: Field<2, 2> = Field;
 const FRAGMENT: Field<6, 2> = Field;
-pub(super) const IP_CHECK: Field<10, 2> = Field;
-pub(super) const SOURCE_IP: Field<12, 4> = Field;
-pub(super) const DESTINATION_IP: Field<16, 4> = Field;
+const IP_CHECK: Field<10, 2> = Field;
+const SOURCE_IP: Field<12, 4> = Field;
+const DESTINATION_IP: Field<16, 4> = Field;
+
+const SOURCE_IPV6: Field<8, 16> = Field;
+const DESTINATION_IPV6: Field<24, 16> = Field;
 
 pub(super) const SOURCE_PORT: Field<0, 2> = Field;
 pub(super) const DESTINATION_PORT: Field<2, 2> = Field;
@@ -63,27 +68,171 @@ impl TcpFlags {
     }
 }
 
-/// Both ends of the packet's connection.
-#[inline]
-pub fn tuple(ip: &Ipv4Header, tcp: &TcpHeader) -> Tuple {
-    Tuple {
-        source_ip: SOURCE_IP.get(ip),
-        destination_ip: DESTINATION_IP.get(ip),
-        source_port: SOURCE_PORT.get(tcp),
-        destination_port: DESTINATION_PORT.get(tcp),
+/// The fixed part of an IP header, of either family.
+pub trait Header: Copy + Send + Sync + 'static {
+    /// The family's addresses.
+    type Address: Address<Header = Self>;
+
+    /// The header of a packet with nothing but a TCP header, as the kernel
+    /// makes it: don't fragment, time to live 64. Its checksum is filled.
+    fn of_bare_segment(source: Self::Address, destination: Self::Address) -> Self;
+
+    /// The address that the packet comes from.
+    fn source(&self) -> Self::Address;
+
+    /// The address that the packet goes to.
+    fn destination(&self) -> Self::Address;
+
+    /// Replaces the source, and keeps the header's checksum, if there is one, as
+    /// right as it was.
+    fn set_source(&mut self, to: Self::Address);
+
+    /// Replaces the destination, and keeps the header's checksum, if there is
+    /// one, as right as it was.
+    fn set_destination(&mut self, to: Self::Address);
+
+    /// The bytes that the header claims to have: of IPv4 with its options, of
+    /// IPv6 without extension headers.
+    fn header_len(&self) -> usize;
+
+    /// The number of the protocol that the header says comes next. With IPv6
+    /// that may be an extension header.
+    fn protocol(&self) -> u8;
+
+    /// Whether a TCP header comes next: other protocols, and later fragments,
+    /// which an ICMP error may quote, have something else there.
+    fn has_tcp_header(&self) -> bool;
+
+    /// Whether a TCP header comes next, and the packet is no part of a larger
+    /// one that has yet to be put together.
+    fn is_whole_segment(&self) -> bool;
+}
+
+impl Header for Ipv4Header {
+    type Address = Ipv4Address;
+
+    fn of_bare_segment(source: Ipv4Address, destination: Ipv4Address) -> Self {
+        // Version 4, five words of header, 40 bytes in all.
+        let mut header = [
+            0x45, 0, 0, 40, 0, 0, 0x40, 0, 64, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        ];
+        SOURCE_IP.set(&mut header, source);
+        DESTINATION_IP.set(&mut header, destination);
+        let check = Sum::ZERO.add_bytes(&header).to_field();
+        IP_CHECK.set(&mut header, check);
+        header
+    }
+
+    #[inline]
+    fn source(&self) -> Ipv4Address {
+        SOURCE_IP.get(self)
+    }
+
+    #[inline]
+    fn destination(&self) -> Ipv4Address {
+        DESTINATION_IP.get(self)
+    }
+
+    #[inline]
+    fn set_source(&mut self, to: Ipv4Address) {
+        let from = SOURCE_IP.get(self);
+        SOURCE_IP.set(self, to);
+        update_ip_checksum(self, from, to);
+    }
+
+    #[inline]
+    fn set_destination(&mut self, to: Ipv4Address) {
+        let from = DESTINATION_IP.get(self);
+        DESTINATION_IP.set(self, to);
+        update_ip_checksum(self, from, to);
+    }
+
+    #[inline]
+    fn header_len(&self) -> usize {
+        usize::from((self[0] & 0x0f) << 2)
+    }
+
+    #[inline]
+    fn protocol(&self) -> u8 {
+        self[9]
+    }
+
+    #[inline]
+    fn has_tcp_header(&self) -> bool {
+        self.protocol() == PROTOCOL_TCP && u16::from_be_bytes(FRAGMENT.get(self)) & 0x1fff == 0
+    }
+
+    #[inline]
+    fn is_whole_segment(&self) -> bool {
+        self.protocol() == PROTOCOL_TCP && u16::from_be_bytes(FRAGMENT.get(self)) & 0x3fff == 0
     }
 }
 
-/// The address that the packet comes from.
-#[inline]
-pub fn source(ip: &Ipv4Header) -> [u8; 4] {
-    SOURCE_IP.get(ip)
+impl Header for Ipv6Header {
+    type Address = Ipv6Address;
+
+    fn of_bare_segment(source: Ipv6Address, destination: Ipv6Address) -> Self {
+        let mut header = [0; 40];
+        // Version 6, 20 bytes of payload.
+        header[0] = 0x60;
+        header[5] = 20;
+        header[6] = PROTOCOL_TCP;
+        header[7] = 64;
+        SOURCE_IPV6.set(&mut header, source);
+        DESTINATION_IPV6.set(&mut header, destination);
+        header
+    }
+
+    #[inline]
+    fn source(&self) -> Ipv6Address {
+        SOURCE_IPV6.get(self)
+    }
+
+    #[inline]
+    fn destination(&self) -> Ipv6Address {
+        DESTINATION_IPV6.get(self)
+    }
+
+    #[inline]
+    fn set_source(&mut self, to: Ipv6Address) {
+        SOURCE_IPV6.set(self, to);
+    }
+
+    #[inline]
+    fn set_destination(&mut self, to: Ipv6Address) {
+        DESTINATION_IPV6.set(self, to);
+    }
+
+    #[inline]
+    fn header_len(&self) -> usize {
+        size_of::<Self>()
+    }
+
+    #[inline]
+    fn protocol(&self) -> u8 {
+        self[6]
+    }
+
+    #[inline]
+    fn has_tcp_header(&self) -> bool {
+        self.protocol() == PROTOCOL_TCP
+    }
+
+    #[inline]
+    fn is_whole_segment(&self) -> bool {
+        self.has_tcp_header()
+    }
 }
 
-/// The address that the packet goes to.
+/// Both ends of the packet's connection.
 #[inline]
-pub fn destination(ip: &Ipv4Header) -> [u8; 4] {
-    DESTINATION_IP.get(ip)
+pub fn tuple<H: Header>(ip: &H, tcp: &TcpHeader) -> Tuple<H::Address> {
+    Tuple {
+        source_ip: ip.source(),
+        destination_ip: ip.destination(),
+        source_port: SOURCE_PORT.get(tcp),
+        destination_port: DESTINATION_PORT.get(tcp),
+    }
 }
 
 /// The port that the segment goes to, in network byte order.
@@ -119,12 +268,6 @@ pub fn acknowledgment(tcp: &TcpHeader) -> u32 {
     u32::from_be_bytes(ACKNOWLEDGMENT.get(tcp))
 }
 
-/// The bytes that the packet's IP header claims to have, options included.
-#[inline]
-pub fn ip_header_len(ip: &Ipv4Header) -> usize {
-    usize::from((ip[0] & 0x0f) << 2)
-}
-
 /// The bytes that the packet claims to have, IP header included; 0 in packets
 /// of more than 64 KiB, which exist between two parts of one computer.
 #[inline]
@@ -132,71 +275,51 @@ pub fn total_len(ip: &Ipv4Header) -> u16 {
     u16::from_be_bytes(TOTAL_LEN.get(ip))
 }
 
-/// The number of the protocol that the packet carries.
-#[inline]
-pub fn protocol(ip: &Ipv4Header) -> u8 {
-    ip[9]
-}
-
-/// Whether the payload starts with a TCP header: other protocols, and later
-/// fragments, which an ICMP error may quote, have something else there.
-#[inline]
-pub fn has_tcp_header(ip: &Ipv4Header) -> bool {
-    protocol(ip) == PROTOCOL_TCP && u16::from_be_bytes(FRAGMENT.get(ip)) & 0x1fff == 0
-}
-
-/// Whether the packet carries TCP and is no part of a larger one that has yet
-/// to be put together.
-#[inline]
-pub fn is_whole_segment(ip: &Ipv4Header) -> bool {
-    protocol(ip) == PROTOCOL_TCP && u16::from_be_bytes(FRAGMENT.get(ip)) & 0x3fff == 0
-}
-
 /// Makes `to` the packet's source and keeps both checksums as right as they
 /// were; returns what the kernel is to know of TCP's from now on.
 #[inline]
-pub fn rewrite_source(
-    ip: &mut Ipv4Header,
+pub fn rewrite_source<H: Header>(
+    ip: &mut H,
     tcp: &mut TcpHeader,
-    to: SocketAddress,
+    to: SocketAddress<H::Address>,
     state: ChecksumState,
 ) -> ChecksumState {
     let from = SocketAddress {
-        ip: SOURCE_IP.get(ip),
+        ip: ip.source(),
         port: SOURCE_PORT.get(tcp),
     };
-    SOURCE_IP.set(ip, to.ip);
+    ip.set_source(to.ip);
     SOURCE_PORT.set(tcp, to.port);
-    update_checksums(ip, tcp, from, to, state)
+    update_tcp_checksum(tcp, from, to, state)
 }
 
 /// Makes `to` the packet's destination and keeps both checksums as right as
 /// they were; returns what the kernel is to know of TCP's from now on.
 #[inline]
-pub fn rewrite_destination(
-    ip: &mut Ipv4Header,
+pub fn rewrite_destination<H: Header>(
+    ip: &mut H,
     tcp: &mut TcpHeader,
-    to: SocketAddress,
+    to: SocketAddress<H::Address>,
     state: ChecksumState,
 ) -> ChecksumState {
     let from = SocketAddress {
-        ip: DESTINATION_IP.get(ip),
+        ip: ip.destination(),
         port: DESTINATION_PORT.get(tcp),
     };
-    DESTINATION_IP.set(ip, to.ip);
+    ip.set_destination(to.ip);
     DESTINATION_PORT.set(tcp, to.port);
-    update_checksums(ip, tcp, from, to, state)
+    update_tcp_checksum(tcp, from, to, state)
 }
 
 /// Both ends of the connection whose packet an ICMP error quotes, of which 8
 /// bytes beyond the IP header are all that must be there.
 ///
-/// Ask [`has_tcp_header`] first.
+/// That these are TCP's is for the caller to know.
 #[inline]
-pub fn quoted_tuple(ip: &Ipv4Header, tcp: &[u8; 8]) -> Tuple {
+pub fn quoted_tuple<H: Header>(ip: &H, tcp: &[u8; 8]) -> Tuple<H::Address> {
     Tuple {
-        source_ip: SOURCE_IP.get(ip),
-        destination_ip: DESTINATION_IP.get(ip),
+        source_ip: ip.source(),
+        destination_ip: ip.destination(),
         source_port: SOURCE_PORT.get(tcp),
         destination_port: DESTINATION_PORT.get(tcp),
     }
@@ -207,32 +330,32 @@ pub fn quoted_tuple(ip: &Ipv4Header, tcp: &[u8; 8]) -> Tuple {
 /// The quoted TCP checksum stays: it lies beyond these 8 bytes and nobody
 /// checks it. So does the error's own, which ICMP checked before it called.
 #[inline]
-pub fn rewrite_quoted_source(ip: &mut Ipv4Header, tcp: &mut [u8; 8], to: SocketAddress) {
-    let from = SOURCE_IP.get(ip);
-    SOURCE_IP.set(ip, to.ip);
+pub fn rewrite_quoted_source<H: Header>(
+    ip: &mut H,
+    tcp: &mut [u8; 8],
+    to: SocketAddress<H::Address>,
+) {
+    ip.set_source(to.ip);
     SOURCE_PORT.set(tcp, to.port);
-    update_ip_checksum(ip, from, to.ip);
 }
 
 #[inline]
-fn update_ip_checksum(ip: &mut Ipv4Header, from: [u8; 4], to: [u8; 4]) {
+fn update_ip_checksum(ip: &mut Ipv4Header, from: Ipv4Address, to: Ipv4Address) {
     let check = checksum::replace4(IP_CHECK.get(ip), from, to);
     IP_CHECK.set(ip, check);
 }
 
-/// `inet_proto_csum_replace4()` for the address, a part of the pseudo-header,
-/// and `inet_proto_csum_replace2()` for the port, which is none, in one step.
+/// `inet_proto_csum_replace4()`, or `inet_proto_csum_replace16()`, for the
+/// address, a part of the pseudo-header, and `inet_proto_csum_replace2()` for
+/// the port, which is none, in one step.
 #[inline]
-fn update_checksums(
-    ip: &mut Ipv4Header,
+fn update_tcp_checksum<A: Address>(
     tcp: &mut TcpHeader,
-    from: SocketAddress,
-    to: SocketAddress,
+    from: SocketAddress<A>,
+    to: SocketAddress<A>,
     state: ChecksumState,
 ) -> ChecksumState {
-    update_ip_checksum(ip, from.ip, to.ip);
-
-    let address = Sum::ZERO.add4(to.ip).sub(Sum::ZERO.add4(from.ip));
+    let address = to.ip.sum().sub(from.ip.sum());
     let check = TCP_CHECK.get(tcp);
     if state == ChecksumState::Partial {
         TCP_CHECK.set(tcp, checksum::replace_partial_by(check, address));

@@ -2,91 +2,103 @@
 
 //! Sets of addresses that share their first bits.
 
+use super::address::{Address, Ipv4Address, Ipv6Address};
 use core::fmt;
+use core::net::IpAddr;
 
-/// An IPv4 prefix such as 10.77.0.0/24, or no address at all.
-///
-/// It fits one atomic `u64`, see [`Prefix::to_bits`], so that a reader on the
-/// packet path gets a whole one without a lock.
+/// A range of addresses such as 10.77.0.0/24, or no address at all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Prefix {
+pub struct Prefix<A: Address> {
     /// The first address, in network byte order: packets are compared with
     /// it as they are.
-    network: u32,
+    network: A::Word,
     /// Ones where addresses must agree with `network`, in network byte order.
-    mask: u32,
+    mask: A::Word,
 }
 
-impl Prefix {
+impl<A: Address> Prefix<A> {
     /// The prefix that contains nothing.
     ///
     /// No address masked with 0 equals this network, so [`Prefix::contains`]
     /// needs no case of its own for it.
     pub const EMPTY: Self = Self {
-        network: u32::MAX,
-        mask: 0,
+        network: A::ONES,
+        mask: A::ZEROS,
     };
 
-    /// The addresses whose first `len` bits are those of `ip`; `None` if `len`
-    /// exceeds 32 or `ip` has a bit set beyond `len`.
+    /// The addresses whose first `len` bits are those of `ip`; `None` if an
+    /// address has fewer bits or `ip` has a bit set beyond `len`.
     #[inline]
-    pub const fn new(ip: [u8; 4], len: u8) -> Option<Self> {
-        if len > 32 {
-            return None;
-        }
-        // A shift by 32, which is what /0 wants, is not defined for a u32.
-        let mask = match u32::MAX.checked_shr(len as u32) {
-            Some(host) => !host,
-            None => u32::MAX,
-        };
-        let (network, mask) = (u32::from_ne_bytes(ip), mask.to_be());
-        if network & !mask != 0 {
-            return None;
-        }
-        Some(Self { network, mask })
+    pub fn new(ip: A, len: u8) -> Option<Self> {
+        let (network, mask) = (ip.to_word(), A::mask(len)?);
+        (network & !mask == A::ZEROS).then_some(Self { network, mask })
     }
 
-    /// The addresses that share their first `len` bits with `ip`; `None` if
-    /// `len` exceeds 32.
+    /// The addresses that share their first `len` bits with `ip`; `None` if an
+    /// address has fewer bits.
     #[inline]
-    pub const fn containing(ip: [u8; 4], len: u8) -> Option<Self> {
-        let mask = match Self::new([0; 4], len) {
-            Some(prefix) => prefix.mask,
-            None => return None,
-        };
-        Self::new((u32::from_ne_bytes(ip) & mask).to_ne_bytes(), len)
+    pub fn containing(ip: A, len: u8) -> Option<Self> {
+        let mask = A::mask(len)?;
+        Some(Self {
+            network: ip.to_word() & mask,
+            mask,
+        })
     }
 
     /// Whether all addresses of `other` are its addresses, too.
     #[inline]
-    pub const fn covers(&self, other: &Self) -> bool {
+    pub fn covers(&self, other: &Self) -> bool {
         other.is_empty() || (self.contains(other.ip()) && self.len() <= other.len())
     }
 
     /// Whether `ip` is one of its addresses.
     #[inline]
-    pub const fn contains(&self, ip: [u8; 4]) -> bool {
-        u32::from_ne_bytes(ip) & self.mask == self.network
+    pub fn contains(&self, ip: A) -> bool {
+        ip.to_word() & self.mask == self.network
     }
 
     /// Its first address.
     #[inline]
-    pub const fn ip(&self) -> [u8; 4] {
-        self.network.to_ne_bytes()
+    pub fn ip(&self) -> A {
+        A::from_word(self.network)
     }
 
     /// The number of bits that its addresses share.
     #[inline]
-    pub const fn len(&self) -> u8 {
-        self.mask.count_ones() as u8
+    pub fn len(&self) -> u8 {
+        A::count_ones(self.mask)
+    }
+
+    /// The same addresses as [`Address::to_ipv6`] has them.
+    pub fn to_ipv6(&self) -> Prefix<Ipv6Address> {
+        let more = Ipv6Address::BITS.saturating_sub(A::BITS);
+        let len = self.len().saturating_add(more);
+        match Prefix::new(self.ip().to_ipv6(), len) {
+            Some(prefix) if !self.is_empty() => prefix,
+            _ => Prefix::EMPTY,
+        }
     }
 
     /// Whether it contains nothing.
     #[inline]
-    pub const fn is_empty(&self) -> bool {
-        self.network & !self.mask != 0
+    pub fn is_empty(&self) -> bool {
+        self.network & !self.mask != A::ZEROS
     }
+}
 
+impl Prefix<Ipv6Address> {
+    /// The prefix of which [`Prefix::to_ipv6`] made this; `None` if it was none of IPv4.
+    pub fn to_ipv4(&self) -> Option<Prefix<Ipv4Address>> {
+        let [.., a, b, c, d] = self.ip();
+        let less = Ipv6Address::BITS.saturating_sub(Ipv4Address::BITS);
+        let prefix = Prefix::new([a, b, c, d], self.len().checked_sub(less)?)?;
+        (prefix.to_ipv6() == *self).then_some(prefix)
+    }
+}
+
+/// An IPv4 prefix fits one atomic `u64`, so that a reader on the packet path
+/// gets a whole one without a lock.
+impl Prefix<Ipv4Address> {
     /// The same in one word. Initialise the word with [`Prefix::EMPTY`]'s
     /// bits: all bits zero are 0.0.0.0/0, which contains everything.
     #[inline]
@@ -104,13 +116,13 @@ impl Prefix {
     }
 }
 
-/// As people write it: `10.77.0.0/24`.
-impl fmt::Display for Prefix {
+/// As people write it: `10.77.0.0/24` or `fd77::/64`.
+impl<A: Address> fmt::Display for Prefix<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_empty() {
             return f.write_str("none");
         }
-        let [a, b, c, d] = self.ip();
-        write!(f, "{a}.{b}.{c}.{d}/{}", self.len())
+        let ip: IpAddr = self.ip().into();
+        write!(f, "{ip}/{}", self.len())
     }
 }

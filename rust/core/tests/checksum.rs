@@ -5,67 +5,11 @@
 mod support;
 
 use proptest::prelude::*;
+use support::{double_word, families, ip, kernel, word, Family};
 use tcp_dispatch_core::checksum::{
     pseudo_header, replace2, replace4, replace_by, replace_partial_by, Sum,
 };
-
-/// `include/net/checksum.h` and `include/asm-generic/checksum.h`, line by line.
-mod kernel {
-    pub fn csum_add(csum: u32, addend: u32) -> u32 {
-        let res = csum.wrapping_add(addend);
-        res.wrapping_add(u32::from(res < addend))
-    }
-
-    pub fn csum_sub(csum: u32, addend: u32) -> u32 {
-        csum_add(csum, !addend)
-    }
-
-    pub fn csum_fold(csum: u32) -> u16 {
-        let mut sum = csum;
-        sum = (sum & 0xffff) + (sum >> 16);
-        sum = (sum & 0xffff) + (sum >> 16);
-        !sum as u16
-    }
-
-    pub fn csum16_add(csum: u16, addend: u16) -> u16 {
-        let res = csum.wrapping_add(addend);
-        res.wrapping_add(u16::from(res < addend))
-    }
-
-    pub fn csum16_sub(csum: u16, addend: u16) -> u16 {
-        csum16_add(csum, !addend)
-    }
-
-    pub fn csum_replace2(sum: u16, old: u16, new: u16) -> u16 {
-        !csum16_add(csum16_sub(!sum, old), new)
-    }
-
-    pub fn csum_replace4(sum: u16, from: u32, to: u32) -> u16 {
-        let tmp = csum_sub(!u32::from(sum), from);
-        csum_fold(csum_add(tmp, to))
-    }
-
-    pub fn csum_replace_by_diff(sum: u16, diff: u32) -> u16 {
-        csum_fold(csum_add(diff, !u32::from(sum)))
-    }
-
-    pub fn replace_partial(sum: u16, from: u32, to: u32) -> u16 {
-        !csum_fold(csum_add(csum_sub(u32::from(sum), from), to))
-    }
-}
-
-/// Any word, with the zeros and their neighbours more often.
-fn word() -> impl Strategy<Value = u16> {
-    prop_oneof![
-        4 => any::<u16>(),
-        4 => prop::sample::select(vec![0, 1, 0xfffe, 0xffff, 0x00ff, 0xff00]),
-    ]
-}
-
-/// Any two words.
-fn double_word() -> impl Strategy<Value = u32> {
-    (word(), word()).prop_map(|(high, low)| u32::from(high) << 16 | u32::from(low))
-}
+use tcp_dispatch_core::Address;
 
 /// Any sum from `from` to `to`.
 fn difference(from: u32, to: u32) -> Sum {
@@ -186,15 +130,26 @@ proptest! {
         let bytes = [&two[..], &four].concat();
         prop_assert_eq!(u16::from_be_bytes(ours), support::sum(&bytes));
     }
+}
 
-    #[test]
-    fn the_pseudo_header_is_summed_as_rfc_9293_draws_it(
-        source: [u8; 4],
-        destination: [u8; 4],
-        len: u16,
-    ) {
-        let ours = pseudo_header(source, destination, u32::from(len)).fold();
-        let drawn = [&source[..], &destination, &[0, 6], &len.to_be_bytes()].concat();
-        prop_assert_eq!(u16::from_be_bytes(ours), support::sum(&drawn));
+families! {
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1000))]
+
+        #[test]
+        fn the_sum_of_an_address_is_that_of_its_bytes(ip in ip::<A>()) {
+            prop_assert_eq!(u16::from_be_bytes(ip.sum().fold()), support::sum(&ip));
+        }
+
+        #[test]
+        fn the_pseudo_header_is_summed_as_the_rfcs_draw_it(
+            source in ip::<A>(),
+            destination in ip::<A>(),
+            len: u16,
+        ) {
+            let ours = pseudo_header(source, destination, u32::from(len)).fold();
+            let drawn = [&source[..], &destination, &A::pseudo_header_end(len)].concat();
+            prop_assert_eq!(u16::from_be_bytes(ours), support::sum(&drawn));
+        }
     }
 }

@@ -7,7 +7,7 @@ mod support;
 use proptest::prelude::*;
 use support::{packet_with, Packet};
 use tcp_dispatch_core::mss::clamp_mss;
-use tcp_dispatch_core::ChecksumState;
+use tcp_dispatch_core::{ChecksumState, Ipv4Address};
 
 const SYN: u8 = 0x02;
 const SYN_ACK: u8 = 0x12;
@@ -67,7 +67,7 @@ fn options() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// A SYN with such options and right checksums.
-fn syn() -> impl Strategy<Value = Packet> {
+fn syn() -> impl Strategy<Value = Packet<Ipv4Address>> {
     (
         packet_with(options()),
         prop::sample::select(vec![SYN, SYN_ACK]),
@@ -79,7 +79,7 @@ fn syn() -> impl Strategy<Value = Packet> {
 }
 
 /// A SYN with exactly these options.
-fn syn_with(options: &[u8]) -> Packet {
+fn syn_with(options: &[u8]) -> Packet<Ipv4Address> {
     let mut tcp = [0; 20];
     tcp[13] = SYN;
     Packet {
@@ -92,7 +92,7 @@ fn syn_with(options: &[u8]) -> Packet {
     .complete()
 }
 
-fn clamp(packet: &mut Packet, mss: u16, state: ChecksumState) -> bool {
+fn clamp(packet: &mut Packet<Ipv4Address>, mss: u16, state: ChecksumState) -> bool {
     clamp_mss(&mut packet.tcp, &mut packet.options, mss, state)
 }
 

@@ -7,7 +7,7 @@ mod schedule_support;
 use proptest::prelude::*;
 use schedule_support::{living_service, scheduler, service, Service};
 use tcp_dispatch_core::schedule::maglev::{fill, seed, Claim, FREE};
-use tcp_dispatch_core::schedule::{choose, Occasion, Scheduler};
+use tcp_dispatch_core::schedule::{choose, client, Occasion, Scheduler};
 
 const SPECIFICATION: &str = include_str!("../../../Documentation/netlink/specs/tcp_dispatch.yaml");
 
@@ -79,7 +79,7 @@ fn the_turns_of_processes_that_are_passed_over_go_to_the_others_by_weight() {
         for turn in 0..turns {
             let first = Occasion {
                 turn,
-                client: [198, 51, 100, 7],
+                client: client([198, 51, 100, 7]),
                 slots: &[],
             };
             let mut left = service.clone();
@@ -115,7 +115,7 @@ proptest! {
         // Whatever is in the table: it may be older than the list of processes.
         table in prop::collection::vec(prop_oneof![0..50_u16, Just(FREE), any::<u16>()], 0..50),
     ) {
-        let occasion = Occasion { turn, client: client.to_be_bytes(), slots: &table };
+        let occasion = Occasion { turn, client, slots: &table };
         match choose(scheduler, &service, &occasion) {
             Some(chosen) => prop_assert!(service.eligible().contains(&chosen)),
             None => prop_assert!(service.eligible().is_empty()),
@@ -127,7 +127,7 @@ proptest! {
         service in living_service(),
         scheduler in scheduler(),
         turn: u32,
-        client: [u8; 4],
+        client: u32,
     ) {
         let mut slots = vec![FREE; 101];
         let mut claims: Vec<_> = (0..)

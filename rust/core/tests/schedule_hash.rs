@@ -5,8 +5,10 @@
 mod schedule_support;
 
 use proptest::prelude::*;
-use schedule_support::{living_service, services, weight, Service};
-use tcp_dispatch_core::schedule::maglev::{fill, seed, Claim, FREE, SLOTS};
+use schedule_support::{
+    assert_spread, count, living_service, services, shares, table, table_of, weight, Service,
+};
+use tcp_dispatch_core::schedule::maglev::{FREE, SLOTS};
 use tcp_dispatch_core::schedule::Scheduler::{self, Mh, Sh};
 
 /// Clients as they come: neighbours in a few networks.
@@ -17,22 +19,6 @@ fn clients() -> impl Iterator<Item = u32> {
         .flat_map(|network| network..network + 1000)
 }
 
-/// Maglev's table for the processes of a service.
-fn table(service: &Service) -> Vec<u16> {
-    table_of(SLOTS, service)
-}
-
-/// The same with another number of slots.
-fn table_of(slots: usize, service: &Service) -> Vec<u16> {
-    let mut claims: Vec<_> = (1..)
-        .zip(service.weights())
-        .map(|(port, weight)| Claim::new(seed([10, 77, 0, 1], port), weight))
-        .collect();
-    let mut slots = vec![FREE; slots];
-    fill(&mut slots, &mut claims);
-    slots
-}
-
 /// Who gets each client.
 fn homes(service: &Service, scheduler: Scheduler, slots: &[u16]) -> Vec<usize> {
     clients()
@@ -41,49 +27,6 @@ fn homes(service: &Service, scheduler: Scheduler, slots: &[u16]) -> Vec<usize> {
             chosen.expect("one has a weight")
         })
         .collect()
-}
-
-/// Asserts that clients are spread over processes as chance would by these shares:
-/// Pearson's test, with a bound that chance exceeds once in thousands of times.
-/// Clients and hashes being what they are, it is the same each time.
-fn assert_spread(counts: &[usize], shares: &[f64], what: &str) {
-    let all: usize = counts.iter().sum();
-    // The test is right where 5 are expected. Those with fewer are taken together.
-    let (mut cells, mut few) = (vec![], (0, 0.0));
-    for (&count, share) in counts.iter().zip(shares) {
-        assert!(count == 0 || *share > 0.0, "{what}: {counts:?}");
-        let expected = all as f64 * share;
-        if expected < 5.0 {
-            few = (few.0 + count, few.1 + expected);
-        } else {
-            cells.push((count, expected));
-        }
-    }
-    if few.1 >= 5.0 {
-        cells.push(few);
-    }
-    assert!(!cells.is_empty(), "{what}: {all} are too few to tell");
-    let part = |(count, expected): &(usize, f64)| (*count as f64 - expected).powi(2) / expected;
-    let sum: f64 = cells.iter().map(part).sum();
-    let freedom = cells.len() as f64;
-    let bound = freedom + 5.0 * f64::sqrt(2.0 * freedom) + 5.0;
-    assert!(sum < bound, "{what}: {sum} exceeds {bound}: {counts:?}");
-}
-
-/// How many of these homes are which process.
-fn count(homes: impl IntoIterator<Item = usize>, processes: usize) -> Vec<usize> {
-    let mut counts = vec![0; processes];
-    for home in homes {
-        counts[home] += 1;
-    }
-    counts
-}
-
-/// The part that each process has of all weights.
-fn shares(service: &Service) -> Vec<f64> {
-    let weights = service.weights();
-    let total: f64 = weights.iter().copied().map(f64::from).sum();
-    weights.into_iter().map(|w| f64::from(w) / total).collect()
 }
 
 #[test]
@@ -186,7 +129,7 @@ proptest! {
         mut service in living_service(),
         loads in prop::collection::vec(any::<(u32, u32, bool)>(), 40),
         turn: u32,
-        client: [u8; 4],
+        client: u32,
     ) {
         use tcp_dispatch_core::schedule::{choose, Occasion};
         let slots = table_of(1009, &service);

@@ -4,6 +4,7 @@
 #include <linux/fs.h>
 #include <linux/magic.h>
 #include <linux/netdevice.h>
+#include <linux/netfilter.h>
 #include <linux/ip.h>
 #include <linux/percpu.h>
 #include <linux/pid.h>
@@ -11,6 +12,10 @@
 #include <linux/sched/signal.h>
 #include <net/dst.h>
 #include <net/ip.h>
+#include <net/ip6_checksum.h>
+#include <net/ip6_fib.h>
+#include <net/ip6_route.h>
+#include <net/ipv6.h>
 #include <net/net_namespace.h>
 #include <net/netns/generic.h>
 #include <net/inet_timewait_sock.h>
@@ -90,14 +95,14 @@ void tcp_dispatch_skb_set_early_demux(struct sk_buff *skb, struct sock *sk)
 {
 	struct dst_entry *dst;
 
-	/* As tcp_v4_early_demux() ends. */
+	/* As tcp_v6_early_demux() ends; with IPv4 nobody looks at the cookie. */
 	skb->sk = sk;
 	skb->destructor = sock_edemux;
 	if (!sk_fullsock(sk))
 		return;
 	dst = rcu_dereference(sk->sk_rx_dst);
 	if (dst)
-		dst = dst_check(dst, 0);
+		dst = dst_check(dst, READ_ONCE(sk->sk_rx_dst_cookie));
 	if (dst && sk->sk_rx_dst_ifindex == skb->skb_iif)
 		skb_dst_set_noref(skb, dst);
 }
@@ -132,9 +137,32 @@ int tcp_dispatch_ll_max_header(void)
 	return LL_MAX_HEADER;
 }
 
-bool tcp_dispatch_tcp_checksum_is_right(struct sk_buff *skb)
+bool tcp_dispatch_tcp_v4_checksum_is_right(struct sk_buff *skb)
 {
 	return !skb_checksum_validate(skb, IPPROTO_TCP, inet_compute_pseudo);
+}
+
+bool tcp_dispatch_tcp_v6_checksum_is_right(struct sk_buff *skb)
+{
+	return !skb_checksum_validate(skb, IPPROTO_TCP, ip6_compute_pseudo);
+}
+
+int tcp_dispatch_ipv6_find_tcp(const struct sk_buff *skb)
+{
+	u8 next = ipv6_hdr(skb)->nexthdr;
+	__be16 fragment;
+	int offset;
+
+	offset = ipv6_skip_exthdr(skb, sizeof(struct ipv6hdr), &next, &fragment);
+	/* Fragments aren't TCP's own. */
+	return next == IPPROTO_TCP && !fragment ? offset : -1;
+}
+
+void tcp_dispatch_ipv6_local_out(struct net *net, struct sock *sk, struct sk_buff *skb)
+{
+	/* The device that ip6_xmit() would name to netfilter is the port. */
+	NF_HOOK(NFPROTO_IPV6, NF_INET_LOCAL_OUT, net, sk, skb, NULL,
+		skb_dst(skb)->dev, dst_output);
 }
 
 /* dst and routes */
@@ -142,6 +170,11 @@ bool tcp_dispatch_tcp_checksum_is_right(struct sk_buff *skb)
 struct dst_entry *tcp_dispatch_dst_check(struct dst_entry *dst, u32 cookie)
 {
 	return dst_check(dst, cookie);
+}
+
+u32 tcp_dispatch_dst_cookie(const struct dst_entry *dst)
+{
+	return dst->ops->family == AF_INET6 ? rt6_get_cookie(dst_rt6_info(dst)) : 0;
 }
 
 u32 tcp_dispatch_dst_mtu(const struct dst_entry *dst)
@@ -168,6 +201,21 @@ bool tcp_dispatch_inet_protos_cmpxchg(const struct net_protocol *from,
 		(const struct net_protocol **)&inet_protos[IPPROTO_TCP];
 
 	/* A full barrier, as publication by rcu_assign_pointer() needs at least. */
+	return cmpxchg(slot, from, to) == from;
+}
+
+struct inet6_protocol *tcp_dispatch_inet6_protos_tcp(void)
+{
+	return rcu_access_pointer(inet6_protos[IPPROTO_TCP]);
+}
+
+bool tcp_dispatch_inet6_protos_cmpxchg(const struct inet6_protocol *from,
+				       const struct inet6_protocol *to)
+{
+	const struct inet6_protocol **slot =
+		(const struct inet6_protocol **)&inet6_protos[IPPROTO_TCP];
+
+	/* As with IPv4. */
 	return cmpxchg(slot, from, to) == from;
 }
 

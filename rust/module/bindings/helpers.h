@@ -8,6 +8,7 @@
 
 #include <linux/cred.h>
 #include <linux/in.h>
+#include <linux/in6.h>
 #include <linux/pid.h>
 #include <linux/rhashtable.h>
 #include <linux/skbuff.h>
@@ -34,10 +35,16 @@ struct dst_entry *tcp_dispatch_skb_dst(const struct sk_buff *skb);
 bool tcp_dispatch_dst_hold_input(struct dst_entry *dst);
 void tcp_dispatch_skb_dst_set_noref(struct sk_buff *skb, struct dst_entry *dst);
 int tcp_dispatch_ll_max_header(void);
-bool tcp_dispatch_tcp_checksum_is_right(struct sk_buff *skb);
+bool tcp_dispatch_tcp_v4_checksum_is_right(struct sk_buff *skb);
+bool tcp_dispatch_tcp_v6_checksum_is_right(struct sk_buff *skb);
+/* Where the TCP header is, from data on, where the IPv6 header is; or negative. */
+int tcp_dispatch_ipv6_find_tcp(const struct sk_buff *skb);
+/* Goes on as ip6_xmit() does, by the route that the packet has now. */
+void tcp_dispatch_ipv6_local_out(struct net *net, struct sock *sk, struct sk_buff *skb);
 
 /* dst and routes */
 struct dst_entry *tcp_dispatch_dst_check(struct dst_entry *dst, u32 cookie);
+u32 tcp_dispatch_dst_cookie(const struct dst_entry *dst);
 u32 tcp_dispatch_dst_mtu(const struct dst_entry *dst);
 u32 tcp_dispatch_dst_metric_advmss(struct dst_entry *dst);
 
@@ -45,6 +52,10 @@ u32 tcp_dispatch_dst_metric_advmss(struct dst_entry *dst);
 const struct net_protocol *tcp_dispatch_inet_protos_tcp(void);
 bool tcp_dispatch_inet_protos_cmpxchg(const struct net_protocol *from,
 				      const struct net_protocol *to);
+
+struct inet6_protocol *tcp_dispatch_inet6_protos_tcp(void);
+bool tcp_dispatch_inet6_protos_cmpxchg(const struct inet6_protocol *from,
+				       const struct inet6_protocol *to);
 
 /* per-CPU data: an array of u64 */
 u64 __percpu *tcp_dispatch_alloc_percpu_u64(unsigned int n, bool atomic);
@@ -121,12 +132,12 @@ void tcp_dispatch_init_wait_func(struct wait_queue_entry *entry,
 				 wait_queue_func_t func);
 
 /* tracepoints */
-void tcp_dispatch_trace_assigned(const struct sockaddr_in *client,
-				 const struct sockaddr_in *service,
-				 const struct sockaddr_in *process);
-void tcp_dispatch_trace_expired(const struct sockaddr_in *client,
-				const struct sockaddr_in *service,
-				const struct sockaddr_in *process);
+void tcp_dispatch_trace_assigned(const struct sockaddr_in6 *client,
+				 const struct sockaddr_in6 *service,
+				 const struct sockaddr_in6 *process);
+void tcp_dispatch_trace_expired(const struct sockaddr_in6 *client,
+				const struct sockaddr_in6 *service,
+				const struct sockaddr_in6 *process);
 
 /* users and groups */
 kuid_t tcp_dispatch_make_kuid(const struct net *net, u32 uid);
@@ -135,7 +146,7 @@ kgid_t tcp_dispatch_make_kgid(const struct net *net, u32 gid);
 u32 tcp_dispatch_from_kgid(const struct net *net, kgid_t gid);
 
 /*
- * The four hash tables. A table's parameters must be constant where its
+ * The hash tables. A table's parameters must be constant where its
  * functions are inlined, so each gets functions of its own.
  */
 #define TCP_DISPATCH_TABLE_FUNCTIONS(name)					\
@@ -149,7 +160,9 @@ int tcp_dispatch_##name##_remove(struct rhashtable *table,			\
 
 TCP_DISPATCH_TABLE_FUNCTIONS(services)
 TCP_DISPATCH_TABLE_FUNCTIONS(affinities)
-TCP_DISPATCH_TABLE_FUNCTIONS(connections_by_client)
-TCP_DISPATCH_TABLE_FUNCTIONS(connections_by_process)
+TCP_DISPATCH_TABLE_FUNCTIONS(ipv4_connections_by_client)
+TCP_DISPATCH_TABLE_FUNCTIONS(ipv4_connections_by_process)
+TCP_DISPATCH_TABLE_FUNCTIONS(ipv6_connections_by_client)
+TCP_DISPATCH_TABLE_FUNCTIONS(ipv6_connections_by_process)
 
 #endif

@@ -12,42 +12,42 @@
  */
 
 #include <linux/rhashtable.h>
+#include <linux/unroll.h>
 
 #include "helpers.h"
 
-struct two_words_node {
-	struct rhash_head head;
-	u32 key[2];
-};
-
-struct three_words_node {
-	struct rhash_head head;
-	u32 key[3];
-};
-
-static __always_inline int two_words_compare(struct rhashtable_compare_arg *arg,
-					   const void *object)
-{
-	const u32 *a = arg->key, *b = ((const struct two_words_node *)object)->key;
-
-	return (a[0] ^ b[0]) | (a[1] ^ b[1]);
+/* A node with a key of so many words, and how it is compared. */
+#define TCP_DISPATCH_NODE(words)						\
+struct node_of_##words {							\
+	struct rhash_head head;							\
+	u32 key[words];								\
+};										\
+										\
+static __always_inline int compare_##words(struct rhashtable_compare_arg *arg,	\
+					   const void *object)			\
+{										\
+	const u32 *a = arg->key, *b = ((const struct node_of_##words *)object)->key; \
+	u32 difference = 0;							\
+	int i;									\
+										\
+	unrolled_count(words)							\
+	for (i = 0; i < words; i++)						\
+		difference |= a[i] ^ b[i];					\
+	return difference;							\
 }
 
-static __always_inline int three_words_compare(struct rhashtable_compare_arg *arg,
-					      const void *object)
-{
-	const u32 *a = arg->key, *b = ((const struct three_words_node *)object)->key;
+TCP_DISPATCH_NODE(3)
+TCP_DISPATCH_NODE(5)
+TCP_DISPATCH_NODE(6)
+TCP_DISPATCH_NODE(9)
 
-	return (a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]);
-}
-
-#define TCP_DISPATCH_TABLE(name, key_kind)						\
+#define TCP_DISPATCH_TABLE(name, words)						\
 static const struct rhashtable_params name##_params = {			\
-	.key_len		= sizeof_field(struct key_kind##_node, key),	\
-	.key_offset		= offsetof(struct key_kind##_node, key),		\
-	.head_offset		= offsetof(struct key_kind##_node, head),		\
+	.key_len		= sizeof_field(struct node_of_##words, key),	\
+	.key_offset		= offsetof(struct node_of_##words, key),		\
+	.head_offset		= offsetof(struct node_of_##words, head),		\
 	.automatic_shrinking	= true,						\
-	.obj_cmpfn		= key_kind##_compare,				\
+	.obj_cmpfn		= compare_##words,				\
 };										\
 										\
 int tcp_dispatch_##name##_init(struct rhashtable *table)			\
@@ -73,7 +73,9 @@ int tcp_dispatch_##name##_remove(struct rhashtable *table,			\
 	return rhashtable_remove_fast(table, node, name##_params);		\
 }
 
-TCP_DISPATCH_TABLE(services, two_words)
-TCP_DISPATCH_TABLE(affinities, three_words)
-TCP_DISPATCH_TABLE(connections_by_client, three_words)
-TCP_DISPATCH_TABLE(connections_by_process, three_words)
+TCP_DISPATCH_TABLE(services, 5)
+TCP_DISPATCH_TABLE(affinities, 6)
+TCP_DISPATCH_TABLE(ipv4_connections_by_client, 3)
+TCP_DISPATCH_TABLE(ipv4_connections_by_process, 3)
+TCP_DISPATCH_TABLE(ipv6_connections_by_client, 9)
+TCP_DISPATCH_TABLE(ipv6_connections_by_process, 9)

@@ -4,9 +4,10 @@
 
 use crate::{
     bindings::{
-        TCP_DISPATCH_A_SOCKET_ADDRESS_IPV4 as IPV4, TCP_DISPATCH_A_SOCKET_ADDRESS_PORT as PORT,
+        TCP_DISPATCH_A_SOCKET_ADDRESS_IPV4 as IPV4, TCP_DISPATCH_A_SOCKET_ADDRESS_IPV6 as IPV6,
+        TCP_DISPATCH_A_SOCKET_ADDRESS_PORT as PORT,
     },
-    tcp_dispatch_core::SocketAddress,
+    tcp_dispatch_core::{AnySocketAddress, SocketAddress},
     wrappers::genetlink::{Attribute, Message, RequestAttributes},
 };
 use kernel::prelude::*;
@@ -14,7 +15,7 @@ use kernel::prelude::*;
 /// A socket address of a request, with the attribute that it stood in.
 #[derive(Clone, Copy)]
 pub(super) struct Given<'a> {
-    pub(super) address: SocketAddress,
+    pub(super) address: AnySocketAddress,
     pub(super) attribute: Attribute<'a>,
 }
 
@@ -27,9 +28,21 @@ pub(super) fn get<'a>(
         return Ok(None);
     };
     let nested = attributes.nested_socket_address(attribute)?;
-    let address = SocketAddress {
-        ip: nested.require(IPV4)?.be32(),
-        port: nested.require(PORT)?.be16(),
+    let address = match nested.get(IPV6) {
+        None => AnySocketAddress::V4(SocketAddress {
+            ip: nested.require(IPV4)?.bytes(),
+            port: nested.require(PORT)?.be16(),
+        }),
+        Some(ipv6) => {
+            if nested.get(IPV4).is_some() {
+                let why = c"an address is of IPv4 or of IPv6, not of both";
+                return Err(nested.extack().attribute(EINVAL, ipv6, why));
+            }
+            AnySocketAddress::V6(SocketAddress {
+                ip: ipv6.bytes(),
+                port: nested.require(PORT)?.be16(),
+            })
+        }
     };
     Ok(Some(Given { address, attribute }))
 }
@@ -45,9 +58,12 @@ pub(super) fn require<'a>(attributes: &RequestAttributes<'a>, attribute: u32) ->
 }
 
 /// Puts `address` into an attribute of type `attribute`.
-pub(super) fn put(message: &mut Message, attribute: u32, address: SocketAddress) -> Result {
+pub(super) fn put(message: &mut Message, attribute: u32, address: AnySocketAddress) -> Result {
     message.nest(attribute, |message| {
-        message.put_be(IPV4, address.ip)?;
-        message.put_be(PORT, address.port)
+        match address {
+            AnySocketAddress::V4(address) => message.put_be(IPV4, address.ip)?,
+            AnySocketAddress::V6(address) => message.put_be(IPV6, address.ip)?,
+        }
+        message.put_be(PORT, address.port())
     })
 }

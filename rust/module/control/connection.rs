@@ -2,13 +2,17 @@
 
 //! Operations on connections.
 
-use super::{address, service};
+use super::{
+    address::{self, Given},
+    prefix, service,
+};
 use crate::{
     assign,
     bindings::*,
     connection::{ByClient, Connection, ConnectionRef, InsertError},
     dispatch_net::DispatchNet,
-    tcp_dispatch_core::{Prefix, SocketAddress, Tuple},
+    family::Family,
+    tcp_dispatch_core::{AnySocketAddress, Ipv4Address, Ipv6Address, Prefix, Tuple},
     wrappers::{
         genetlink::{around_dump, doit, dumpit, Dump, Message, Request, RequestAttributes},
         sock,
@@ -28,18 +32,61 @@ const SERVICE: u32 = TCP_DISPATCH_A_CONNECTION_SERVICE_ADDRESS;
 const PROCESS: u32 = TCP_DISPATCH_A_CONNECTION_PROCESS_ADDRESS;
 const CLIENT_PREFIX: u32 = TCP_DISPATCH_A_CONNECTION_CLIENT_PREFIX;
 const CLIENT_PREFIX_LEN: u32 = TCP_DISPATCH_A_CONNECTION_CLIENT_PREFIX_LEN;
+const CLIENT_PREFIX_IPV6: u32 = TCP_DISPATCH_A_CONNECTION_CLIENT_PREFIX_IPV6;
+const LAST_FILTER: u32 = CLIENT_PREFIX_IPV6;
+
+/// The client's and the service's address of a request, of one family.
+enum Name<'a> {
+    V4(Tuple<Ipv4Address>, Given<'a>),
+    V6(Tuple<Ipv6Address>, Given<'a>),
+}
+
+/// What names a connection: client to service.
+///
+/// # Errors
+///
+/// `EAFNOSUPPORT` if the two are of different families.
+fn name<'a>(attributes: &RequestAttributes<'a>) -> Result<Name<'a>> {
+    let client = address::require(attributes, CLIENT)?;
+    let service = address::require(attributes, SERVICE)?;
+    match (client.address, service.address) {
+        (AnySocketAddress::V4(from), AnySocketAddress::V4(to)) => {
+            Ok(Name::V4(Tuple::new(from, to), client))
+        }
+        (AnySocketAddress::V6(from), AnySocketAddress::V6(to)) => {
+            Ok(Name::V6(Tuple::new(from, to), client))
+        }
+        _ => {
+            let why = c"not of the service's address family";
+            let extack = attributes.extack();
+            Err(extack.attribute(EAFNOSUPPORT, client.attribute, why))
+        }
+    }
+}
 
 fn add(request: Request<'_>) -> Result {
     let net = DispatchNet::of(request.net(), &Guard::new());
     let attributes = request.attributes(PROCESS);
-    let client = address::require(&attributes, CLIENT)?;
+    match name(&attributes)? {
+        Name::V4(tuple, client) => add_of_family(net, &attributes, tuple, client),
+        Name::V6(tuple, client) => add_of_family(net, &attributes, tuple, client),
+    }
+}
+
+fn add_of_family<A: Family>(
+    net: &DispatchNet,
+    attributes: &RequestAttributes<'_>,
+    tuple: Tuple<A>,
+    client: Given<'_>,
+) -> Result {
     let refuse =
         |error, attribute, message| Err(attributes.extack().attribute(error, attribute, message));
     // The control lock keeps service and process registered meanwhile.
     let control = net.control();
-    let service = service::find(&control, &attributes, SERVICE)?;
-    let name = address::require(&attributes, PROCESS)?;
-    if !client.address.is_service_address() || net.process_prefix().contains(client.address.ip) {
+    let service = service::find(&control, attributes, SERVICE)?;
+    let name = address::require(attributes, PROCESS)?;
+    if !client.address.is_service_address() || net.is_process_address(client.address, &Guard::new())
+    {
         return refuse(
             EADDRNOTAVAIL,
             client.attribute,
@@ -53,7 +100,7 @@ fn add(request: Request<'_>) -> Result {
             c"no such process is registered for this service",
         );
     };
-    let connection = Connection::new(client.address, service.address(), process.clone(), 0)?;
+    let connection = Connection::new(tuple.source(), tuple.destination(), process.clone(), 0)?;
     connection.reserve();
     match net.insert(connection.clone()) {
         Ok(()) => {
@@ -77,17 +124,17 @@ fn add(request: Request<'_>) -> Result {
     }
 }
 
-/// The connection that the request names.
-fn find<'rcu>(
+/// The connection `tuple`, which a request names.
+fn find<'rcu, A: Family>(
     net: &DispatchNet,
     attributes: &RequestAttributes<'_>,
+    tuple: &Tuple<A>,
+    client: Given<'_>,
     guard: &'rcu Guard,
-) -> Result<ConnectionRef<'rcu>> {
-    let client = address::require(attributes, CLIENT)?;
-    let service = address::require(attributes, SERVICE)?;
-    let tuple = Tuple::new(client.address, service.address);
-    net.connections
-        .find_by_client(&tuple, guard)
+) -> Result<ConnectionRef<'rcu, A>> {
+    A::of(net)
+        .connections
+        .find_by_client(tuple, guard)
         .ok_or_else(|| {
             attributes.extack().attribute(
                 ENOENT,
@@ -98,37 +145,83 @@ fn find<'rcu>(
 }
 
 fn del(request: Request<'_>) -> Result {
+    fn of_family<A: Family>(
+        net: &DispatchNet,
+        attributes: &RequestAttributes<'_>,
+        tuple: Tuple<A>,
+        client: Given<'_>,
+    ) -> Result {
+        let guard = Guard::new();
+        net.remove(find(net, attributes, &tuple, client, &guard)?);
+        Ok(())
+    }
+
     let net = DispatchNet::of(request.net(), &Guard::new());
     let attributes = request.attributes(SERVICE);
-    let guard = Guard::new();
-    let connection = find(net, &attributes, &guard)?;
-    net.remove(connection);
-    Ok(())
+    match name(&attributes)? {
+        Name::V4(tuple, client) => of_family(net, &attributes, tuple, client),
+        Name::V6(tuple, client) => of_family(net, &attributes, tuple, client),
+    }
 }
 
 fn get(mut request: Request<'_>) -> Result {
-    let net = DispatchNet::of(request.net(), &Guard::new());
+    fn of_family<A: Family>(
+        request: &mut Request<'_>,
+        attributes: &RequestAttributes<'_>,
+        tuple: Tuple<A>,
+        client: Given<'_>,
+    ) -> Result {
+        let net = DispatchNet::of(request.net(), &Guard::new());
+        let connection = find(net, attributes, &tuple, client, &Guard::new())?
+            .upgrade()
+            .ok_or(ENOENT)?;
+        request.reply(|message| put(message, net, &connection))
+    }
+
     let attributes = request.attributes(SERVICE);
-    let connection = find(net, &attributes, &Guard::new())?
-        .upgrade()
-        .ok_or(ENOENT)?;
-    request.reply(|message| put(message, net, &connection))
+    match name(&attributes)? {
+        Name::V4(tuple, client) => of_family(&mut request, &attributes, tuple, client),
+        Name::V6(tuple, client) => of_family(&mut request, &attributes, tuple, client),
+    }
 }
+
+/// Which table a dump walks through, in the first of its positions.
+const IPV4: u64 = 0;
+const IPV6: u64 = 1;
 
 fn start(dump: &mut Dump<'_>) -> Result {
     let net = DispatchNet::of(dump.net(), &Guard::new());
-    dump.start_walk(net.connections.walkable())
+    dump.start_walk(net.ipv4.connections.walkable())
 }
 
 fn done(dump: &mut Dump<'_>) -> Result {
-    dump.end_walk::<ByClient>();
+    match dump.positions() {
+        (IPV4, _) => dump.end_walk::<ByClient<Ipv4Address>>(),
+        _ => dump.end_walk::<ByClient<Ipv6Address>>(),
+    }
     Ok(())
 }
 
 fn dump(dump: &mut Dump<'_>) -> Result {
     let net = DispatchNet::of(dump.net(), &Guard::new());
-    let filter = Filter::read(&dump.attributes(CLIENT_PREFIX_LEN))?;
-    let walk = dump.walk::<ByClient>();
+    let filter = Filter::read(&dump.attributes(LAST_FILTER))?;
+    if let (IPV4, _) = dump.positions() {
+        if !dump_family::<Ipv4Address>(dump, net, &filter) {
+            return Ok(());
+        }
+        dump.end_walk::<ByClient<Ipv4Address>>();
+        dump.set_positions(IPV6, 0);
+        dump.start_walk(net.ipv6.connections.walkable())?;
+    }
+    if dump.has_walk() {
+        dump_family::<Ipv6Address>(dump, net, &filter);
+    }
+    Ok(())
+}
+
+/// Adds the connections of a family. `false` if this part is full.
+fn dump_family<A: Family>(dump: &mut Dump<'_>, net: &DispatchNet, filter: &Filter) -> bool {
+    let walk = dump.walk::<ByClient<A>>();
     let mut section = walk.section();
     loop {
         // A resize makes the walk meet entries twice. That changes the generation.
@@ -136,7 +229,7 @@ fn dump(dump: &mut Dump<'_>) -> Result {
             dump.interrupted();
         }
         let Some(connection) = section.peek() else {
-            return Ok(());
+            return true;
         };
         if filter.lets_through(net, &connection)
             && !dump.message(TCP_DISPATCH_CMD_CONNECTION_GET, |message| {
@@ -144,7 +237,7 @@ fn dump(dump: &mut Dump<'_>) -> Result {
             })
         {
             // It comes first in the next part.
-            return Ok(());
+            return false;
         }
         section.next();
     }
@@ -152,26 +245,26 @@ fn dump(dump: &mut Dump<'_>) -> Result {
 
 /// Which connections a dump is to have.
 struct Filter {
-    service: Option<SocketAddress>,
-    process: Option<SocketAddress>,
-    clients: Option<Prefix>,
+    service: Option<AnySocketAddress>,
+    process: Option<AnySocketAddress>,
+    /// As [`to_ipv6`](crate::tcp_dispatch_core::Address::to_ipv6) has them.
+    clients: Option<Prefix<Ipv6Address>>,
     state: Option<u32>,
 }
 
 impl Filter {
     fn read(attributes: &RequestAttributes<'_>) -> Result<Self> {
-        let first = attributes.get(CLIENT_PREFIX);
-        let len = attributes.get(CLIENT_PREFIX_LEN);
-        let clients = if first.is_some() || len.is_some() {
-            let first = attributes.require(CLIENT_PREFIX)?;
-            let len = attributes.require(CLIENT_PREFIX_LEN)?;
-            let clients = Prefix::new(first.be32(), len.u8()).ok_or_else(|| {
-                let why = c"not the first address of a range of this length";
-                attributes.extack().attribute(EINVAL, first, why)
-            })?;
-            Some(clients)
+        let ipv6 = attributes.get(CLIENT_PREFIX_IPV6);
+        if let (Some(_), Some(ipv6)) = (attributes.get(CLIENT_PREFIX), ipv6) {
+            let why = c"clients are of a range of IPv4 or of one of IPv6, not of both";
+            return Err(attributes.extack().attribute(EINVAL, ipv6, why));
+        }
+        let clients = if ipv6.is_some() {
+            prefix::get::<16>(attributes, CLIENT_PREFIX_IPV6, CLIENT_PREFIX_LEN)?
+                .map(|given| given.prefix)
         } else {
-            None
+            prefix::get::<4>(attributes, CLIENT_PREFIX, CLIENT_PREFIX_LEN)?
+                .map(|given| given.prefix.to_ipv6())
         };
         Ok(Self {
             service: address::get(attributes, SERVICE)?.map(|given| given.address),
@@ -184,13 +277,14 @@ impl Filter {
     }
 
     /// The state comes last, since it is asked of TCP.
-    fn lets_through(&self, net: &DispatchNet, connection: &Connection) -> bool {
-        let (service, process) = (connection.service_address(), connection.process_address());
+    fn lets_through<A: Family>(&self, net: &DispatchNet, connection: &Connection<A>) -> bool {
+        let service = A::any(connection.service_address());
+        let process = A::any(connection.process_address());
         self.service.is_none_or(|wanted| service == wanted)
             && self.process.is_none_or(|wanted| process == wanted)
             && self
                 .clients
-                .is_none_or(|wanted| wanted.contains(connection.client().ip))
+                .is_none_or(|wanted| wanted.contains(connection.client().ip.to_ipv6()))
             && self
                 .state
                 .is_none_or(|wanted| state(net, connection) == wanted)
@@ -198,15 +292,15 @@ impl Filter {
 }
 
 /// The state of a connection's socket, as a number of the specification's.
-fn state(net: &DispatchNet, connection: &Connection) -> u32 {
+fn state<A: Family>(net: &DispatchNet, connection: &Connection<A>) -> u32 {
     sock::socket_state(net.net(), connection.to_process(), connection.iif)
         .unwrap_or(tcp_dispatch_tcp_state_TCP_DISPATCH_TCP_STATE_NONE)
 }
 
-fn put(message: &mut Message, net: &DispatchNet, connection: &Connection) -> Result {
-    address::put(message, CLIENT, connection.client())?;
-    address::put(message, SERVICE, connection.service_address())?;
-    address::put(message, PROCESS, connection.process_address())?;
+fn put<A: Family>(message: &mut Message, net: &DispatchNet, connection: &Connection<A>) -> Result {
+    address::put(message, CLIENT, A::any(connection.client()))?;
+    address::put(message, SERVICE, A::any(connection.service_address()))?;
+    address::put(message, PROCESS, A::any(connection.process_address()))?;
     message.put_u32(TCP_DISPATCH_A_CONNECTION_STATE, state(net, connection))?;
     message.put_uint(TCP_DISPATCH_A_CONNECTION_AGE, connection.age() as u64)
 }

@@ -5,7 +5,7 @@
 use super::{address, process as process_messages, service as service_messages};
 use crate::{
     bindings::*, dispatch_net::DispatchNet, process::Process, service::Service, stats::Drop,
-    tcp_dispatch_core::SocketAddress, wrappers::genetlink::notify,
+    tcp_dispatch_core::AnySocketAddress, wrappers::genetlink::notify,
 };
 use kernel::prelude::*;
 
@@ -42,7 +42,7 @@ pub(crate) fn process(net: &DispatchNet, event: u32, process: &Process) {
 pub(crate) fn refused(
     net: &DispatchNet,
     service: &Service,
-    client: SocketAddress,
+    client: AnySocketAddress,
     reason: Drop,
     count: u64,
 ) {

@@ -11,6 +11,7 @@ mod counters;
 pub(crate) mod events;
 mod net;
 mod permission;
+mod prefix;
 mod process;
 mod registration;
 mod service;

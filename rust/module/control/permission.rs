@@ -47,7 +47,7 @@ pub(super) fn to_register(
             },
         );
     };
-    if !registrants.prefix.contains(name.address.ip) {
+    if !registrants.prefix.contains(name.address.ip()) {
         let why = c"not of the service's range for registrants";
         return Err(extack.attribute(EPERM, name.attribute, why));
     }

@@ -9,7 +9,6 @@ use crate::{
     dispatch_net::{ControlGuard, DispatchNet},
     plan::MAX_PROCESSES,
     process::{Owner, Process, State},
-    tcp_dispatch_core::SocketAddress,
     wrappers::{
         genetlink::{doit, dumpit, Dump, Message, Request, RequestAttributes},
         rcu::RcuArc,
@@ -41,14 +40,16 @@ fn add(request: Request<'_>) -> Result {
     let service = service::find(&control, &attributes, SERVICE)?;
     let name = address::require(&attributes, NAME)?;
     let refuse = |error, message| Err(extack.attribute(error, name.attribute, message));
-    let prefix = net.process_prefix();
-    if prefix.is_empty() {
+    if !name.address.is_of_family_of(&service.address()) {
+        return refuse(EAFNOSUPPORT, c"not of the service's address family");
+    }
+    if !net.has_process_prefix(name.address, &Guard::new()) {
         return refuse(
             EADDRNOTAVAIL,
             c"the namespace has no range of process addresses yet",
         );
     }
-    if !prefix.contains(name.address.ip) {
+    if !net.is_process_address(name.address, &Guard::new()) {
         return refuse(
             EADDRNOTAVAIL,
             c"not of the namespace's range of process addresses",
@@ -185,8 +186,7 @@ pub(super) fn put(message: &mut Message, net: &DispatchNet, process: &Process) -
     if let Some(user) = process.registrant {
         message.put_u32(TCP_DISPATCH_A_PROCESS_UID, user.number(net.net()))?;
     }
-    let anybody = SocketAddress::new([0; 4], 0);
-    if let Some(listener) = process.listener(net.net(), anybody, 0, &Guard::new()) {
+    if let Some(listener) = process.listener_for_anybody(net.net(), &Guard::new()) {
         let (queue, max) = (listener.accept_queue, listener.accept_queue_max);
         message.put_u32(TCP_DISPATCH_A_PROCESS_ACCEPT_QUEUE, queue)?;
         message.put_u32(TCP_DISPATCH_A_PROCESS_ACCEPT_QUEUE_MAX, max)?;

@@ -43,7 +43,7 @@ fn add(request: Request<'_>) -> Result {
     let net = DispatchNet::of(request.net(), &Guard::new());
     let attributes = request.attributes(settings::LAST);
     let name = address::require(&attributes, NAME)?;
-    let settings = settings::read(net, &attributes, Settings::DEFAULT)?;
+    let settings = settings::read(net, &attributes, name.address, Settings::DEFAULT)?;
     let refuse = |error, message| {
         Err(attributes
             .extack()
@@ -53,7 +53,7 @@ fn add(request: Request<'_>) -> Result {
         return refuse(EADDRNOTAVAIL, c"not an address that clients can connect to");
     }
     let mut control = net.control();
-    if net.process_prefix().contains(name.address.ip) {
+    if net.is_process_address(name.address, &Guard::new()) {
         return refuse(
             EADDRINUSE,
             c"the address is of the range of process addresses",
@@ -70,7 +70,8 @@ fn set(request: Request<'_>) -> Result {
     let attributes = request.attributes(settings::LAST);
     let mut control = net.control();
     let service = find(&control, &attributes, NAME)?;
-    let settings = settings::read(net, &attributes, service.whole_plan()?.settings)?;
+    let settings = service.whole_plan()?.settings;
+    let settings = settings::read(net, &attributes, service.address(), settings)?;
     control.set_service(&service, settings)
 }
 
@@ -118,5 +119,5 @@ pub(super) fn put(message: &mut Message, net: &DispatchNet, service: &Service) -
     message.put_uint(TCP_DISPATCH_A_SERVICE_CONNECTIONS, service.connections())?;
     counters::put_stats(message, TCP_DISPATCH_A_SERVICE_STATS, &service.stats)?;
     counters::put_drops(message, TCP_DISPATCH_A_SERVICE_DROPS, &service.drops)?;
-    settings::put(message, net, &plan.settings)
+    settings::put(message, net, service.address(), &plan.settings)
 }

@@ -7,10 +7,11 @@
 use super::{DispatchNet, SETTLE};
 use crate::{
     control::events,
+    family::Family,
     plan::{Plan, Settings, MAX_PROCESSES},
     process::{self, Process, Registration, State},
     service::{ControlHeld, Service},
-    tcp_dispatch_core::{Prefix, SocketAddress},
+    tcp_dispatch_core::{AnySocketAddress, Prefix},
     wrappers::{pid::PidWatch, rcu::RcuArc},
 };
 use kernel::{
@@ -78,7 +79,7 @@ impl ControlGuard<'_> {
     }
 
     /// The service at `address`.
-    pub(crate) fn service(&self, address: SocketAddress) -> Option<RcuArc<Service>> {
+    pub(crate) fn service(&self, address: AnySocketAddress) -> Option<RcuArc<Service>> {
         self.net.find_service(address, &Guard::new())?.upgrade()
     }
 
@@ -92,30 +93,27 @@ impl ControlGuard<'_> {
         id
     }
 
-    /// Sets the range of process addresses.
+    /// Sets the range of process addresses of a family.
     ///
     /// # Errors
     ///
     /// `EBUSY` if a registered process has an address that isn't of it, `EADDRINUSE` if a service
-    /// has one that is.
-    pub(crate) fn set_process_prefix(&mut self, prefix: Prefix) -> Result {
+    /// has one that is, `ENOMEM`.
+    pub(crate) fn set_process_prefix<A: Family>(&mut self, prefix: Prefix<A>) -> Result {
         for service in self.services() {
-            if prefix.contains(service.address().ip) {
+            let Some(address) = A::address(service.address()) else {
+                continue;
+            };
+            if prefix.contains(address.ip) {
                 return Err(EADDRINUSE);
             }
             let plan = service.whole_plan()?;
-            if plan
-                .processes
-                .iter()
-                .any(|p| !prefix.contains(p.address.ip))
-            {
+            let mut addresses = plan.processes.iter().map(|p| A::address(p.address));
+            if addresses.any(|address| address.is_some_and(|of| !prefix.contains(of.ip))) {
                 return Err(EBUSY);
             }
         }
-        self.net
-            .process_prefix
-            .store(prefix.to_bits(), ordering::Relaxed);
-        Ok(())
+        A::of(self.net).set_process_prefix(prefix)
     }
 
     /// Adds a service.
@@ -123,12 +121,12 @@ impl ControlGuard<'_> {
     /// # Errors
     ///
     /// `EEXIST` if there is one at the address, `ENOMEM`.
-    pub(crate) fn add_service(&mut self, address: SocketAddress, settings: Settings) -> Result {
+    pub(crate) fn add_service(&mut self, address: AnySocketAddress, settings: Settings) -> Result {
         let id = self.next_id();
         let service = Service::new(address, id, settings)?;
         self.control.services.reserve(1, GFP_KERNEL)?;
         self.net.services.insert(service.clone())?;
-        self.net.service_ports.add(address.port);
+        self.net.service_ports.add(address.port());
         events::service(self.net, events::SERVICE_ADDED, &service);
         // There is room, so this can't fail.
         self.control.services.push(service, GFP_KERNEL)?;
@@ -154,7 +152,7 @@ impl ControlGuard<'_> {
     /// # Errors
     ///
     /// `ENOENT` if there is none at the address.
-    pub(crate) fn remove_service(&mut self, address: SocketAddress) -> Result {
+    pub(crate) fn remove_service(&mut self, address: AnySocketAddress) -> Result {
         let service = self.service(address).ok_or(ENOENT)?;
         let plan = service.whole_plan()?;
         for process in &plan.processes {
@@ -166,7 +164,7 @@ impl ControlGuard<'_> {
         let guard = Guard::new();
         if let Some(found) = self.net.find_service(address, &guard) {
             drop(self.net.services.remove(found));
-            self.net.service_ports.remove(address.port);
+            self.net.service_ports.remove(address.port());
         }
         drop(guard);
         self.control
@@ -185,7 +183,7 @@ impl ControlGuard<'_> {
     pub(crate) fn add_process(
         &mut self,
         service: &RcuArc<Service>,
-        address: SocketAddress,
+        address: AnySocketAddress,
         registration: Registration,
     ) -> Result {
         let plan = service.whole_plan()?;
@@ -224,7 +222,7 @@ impl ControlGuard<'_> {
     pub(crate) fn process(
         &self,
         service: &Service,
-        address: SocketAddress,
+        address: AnySocketAddress,
     ) -> Option<RcuArc<Process>> {
         let plan = service.whole_plan().ok()?;
         let process = plan.processes.iter().find(|p| p.address == address);

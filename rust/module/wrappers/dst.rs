@@ -5,7 +5,12 @@
 //! C headers: [`include/net/dst.h`](srctree/include/net/dst.h),
 //! [`include/net/route.h`](srctree/include/net/route.h)
 
-use super::{net::Net, rcu, sk_buff::SkBuff};
+use super::{
+    inet::{Flow, Inet},
+    net::Net,
+    rcu,
+    sk_buff::SkBuff,
+};
 use crate::{bindings, tcp_dispatch_core::SocketAddress};
 use core::{
     marker::PhantomData,
@@ -16,10 +21,6 @@ use kernel::sync::{
     rcu::Guard,
 };
 
-/// `FLOWI_FLAG_ANYSRC` of [`include/net/flow.h`](srctree/include/net/flow.h): the source need not
-/// be an address of a device. A service address is one that IP delivers locally, however.
-const FLOWI_FLAG_ANYSRC: u8 = 1;
-const IPPROTO_TCP: u8 = 6;
 /// `ERR_PTR()` makes pointers of the last page's addresses.
 const MAX_ERRNO: usize = 4095;
 
@@ -31,33 +32,38 @@ const MAX_ERRNO: usize = 4095;
 pub(crate) struct Dst(NonNull<bindings::dst_entry>);
 
 impl Dst {
-    /// The route of TCP packets from `source` to `destination`. Any context.
-    pub(crate) fn route(
+    /// The route of TCP packets that bear the mark `mark`. Packets to somebody who is of the link
+    /// alone leave by the device of index `iif`, which his came by. Any context.
+    pub(crate) fn route<A: Inet>(
         net: &Net,
-        source: SocketAddress,
-        destination: SocketAddress,
+        source: SocketAddress<A>,
+        destination: SocketAddress<A>,
         mark: u32,
+        iif: i32,
     ) -> Option<Self> {
-        let mut flow = bindings::flowi4::default();
-        flow.__fl_common.flowic_mark = mark;
-        flow.__fl_common.flowic_proto = IPPROTO_TCP;
-        flow.__fl_common.flowic_flags = FLOWI_FLAG_ANYSRC;
-        flow.saddr = u32::from_ne_bytes(source.ip);
-        flow.daddr = u32::from_ne_bytes(destination.ip);
-        flow.uli.ports = bindings::flowi_uli__bindgen_ty_1 {
-            sport: u16::from_ne_bytes(source.port),
-            dport: u16::from_ne_bytes(destination.port),
+        let oif = if destination.ip.is_link_local() {
+            iif
+        } else {
+            0
         };
-        // SAFETY: `net` and `flow` are valid; without a socket the result is a reference to a
-        // route or an error pointer.
-        let rtable =
-            unsafe { bindings::ip_route_output_flow(net.as_ptr(), &mut flow, ptr::null()) };
-        if rtable.addr() >= usize::MAX - MAX_ERRNO {
+        let flow = Flow {
+            source,
+            destination,
+            mark,
+            oif,
+        };
+        let dst = A::route(net, flow);
+        if dst.addr() >= usize::MAX - MAX_ERRNO {
             return None;
         }
-        // `struct rtable` begins with its `struct dst_entry`.
         // INVARIANT: The lookup took a reference.
-        NonNull::new(rtable.cast()).map(Self)
+        NonNull::new(dst).map(Self)
+    }
+
+    /// What the route is told from newer ones by, `dst_check()`.
+    fn cookie(&self) -> u32 {
+        // SAFETY: The type's invariant.
+        unsafe { bindings::tcp_dispatch_dst_cookie(self.0.as_ptr()) }
     }
 
     /// Gives the reference to whoever keeps the pointer.
@@ -106,8 +112,13 @@ impl DstRef<'_> {
 ///
 /// # Invariants
 ///
-/// Null, or holds a reference to an entry.
-pub(crate) struct DstCache(Atomic<*mut bindings::dst_entry>);
+/// `dst` is null, or holds a reference to an entry.
+pub(crate) struct DstCache {
+    dst: Atomic<*mut bindings::dst_entry>,
+    /// The entry's cookie, which IPv6 wants to see. Written before the entry: who meets a new one with
+    /// the entry before it takes the route that was valid a moment ago, or looks for another.
+    cookie: Atomic<u32>,
+}
 
 // SAFETY: Entries are shared between CPUs by nature.
 unsafe impl Send for DstCache {}
@@ -117,7 +128,10 @@ unsafe impl Sync for DstCache {}
 impl DstCache {
     pub(crate) const fn new() -> Self {
         // INVARIANT: Null.
-        Self(rcu::null())
+        Self {
+            dst: rcu::null(),
+            cookie: Atomic::new(0),
+        }
     }
 
     /// The route, if there is one that routing still vouches for; else what `look_up` finds, which
@@ -128,10 +142,10 @@ impl DstCache {
         _guard: &'rcu Guard,
         look_up: impl FnOnce() -> Option<Dst>,
     ) -> Option<DstRef<'rcu>> {
-        let known = NonNull::new(rcu::load(&self.0)).filter(|dst| {
-            // SAFETY: The place held a reference when it was read in this read section. Cookie 0 is
-            // IPv4's.
-            unsafe { !bindings::tcp_dispatch_dst_check(dst.as_ptr(), 0).is_null() }
+        let known = NonNull::new(rcu::load(&self.dst)).filter(|dst| {
+            let cookie = self.cookie.load(ordering::Relaxed);
+            // SAFETY: The place held a reference when it was read in this read section.
+            unsafe { !bindings::tcp_dispatch_dst_check(dst.as_ptr(), cookie).is_null() }
         });
         let dst = match known {
             Some(dst) => dst,
@@ -161,7 +175,9 @@ impl DstCache {
         let Some(dst) = NonNull::new(dst) else {
             return;
         };
-        if rcu::load(&self.0) == dst.as_ptr() {
+        // SAFETY: As above.
+        let cookie = unsafe { bindings::tcp_dispatch_dst_cookie(dst.as_ptr()) };
+        if rcu::load(&self.dst) == dst.as_ptr() && self.cookie.load(ordering::Relaxed) == cookie {
             return;
         }
         // SAFETY: As above.
@@ -173,12 +189,13 @@ impl DstCache {
 
     /// Remembers `dst`.
     fn set(&self, dst: Dst) {
+        self.cookie.store(dst.cookie(), ordering::Relaxed);
         self.exchange(dst.into_raw());
     }
 
     fn exchange(&self, dst: *mut bindings::dst_entry) {
         // INVARIANT: The caller gives null or a reference.
-        let old = self.0.xchg(dst, ordering::Full);
+        let old = self.dst.xchg(dst, ordering::Full);
         // INVARIANT: The exchange took the reference out.
         drop(NonNull::new(old).map(Dst));
     }

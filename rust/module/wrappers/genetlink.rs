@@ -45,7 +45,8 @@ impl Drop for FamilyRegistration {
 pub(crate) struct Attribute<'a>(NonNull<nlattr>, PhantomData<&'a nlattr>);
 
 impl<'a> Attribute<'a> {
-    fn bytes<const N: usize>(self) -> [u8; N] {
+    /// The payload of an attribute of `N` bytes in network byte order.
+    pub(crate) fn bytes<const N: usize>(self) -> [u8; N] {
         // SAFETY: The policy has checked that the payload is at least as long as its type, which
         // callers read; it follows the header.
         unsafe { self.0.add(1).cast::<[u8; N]>().read_unaligned() }
@@ -59,11 +60,6 @@ impl<'a> Attribute<'a> {
     /// The payload of an attribute of type `u32`.
     pub(crate) fn u32(self) -> u32 {
         u32::from_ne_bytes(self.bytes())
-    }
-
-    /// The payload of an attribute of four bytes in network byte order.
-    pub(crate) fn be32(self) -> [u8; 4] {
-        self.bytes()
     }
 
     /// The payload of an attribute of type `string`, without a NUL at its end.
@@ -496,7 +492,7 @@ impl<'a> Dump<'a> {
         unsafe { (*self.skb).len as c_int }
     }
 
-    /// Begins a walk through `table` that lasts as long as the dump. Only `start` may call this.
+    /// Begins a walk through `table` that lasts as long as the dump, where there is none.
     ///
     /// The table must belong to the namespace of who asks, which the dump's socket holds until
     /// `done` ends the walk.
@@ -506,6 +502,11 @@ impl<'a> Dump<'a> {
         Ok(())
     }
 
+    /// Whether [`Self::start_walk`] has begun a walk that is not ended.
+    pub(crate) fn has_walk(&mut self) -> bool {
+        !self.context().walk.is_null()
+    }
+
     /// The walk that [`Self::start_walk`] began, for the same `T`.
     pub(crate) fn walk<T: Table>(&mut self) -> &'a mut Walk<'a, T> {
         // SAFETY: `start` has begun it; parts of a dump come one at a time; the table is there until
@@ -513,7 +514,7 @@ impl<'a> Dump<'a> {
         unsafe { &mut *self.context().walk.cast() }
     }
 
-    /// Ends the walk that [`Self::start_walk`] began, for the same `T`. Only `done` may call this.
+    /// Ends the walk that [`Self::start_walk`] began, for the same `T`, if there is one.
     pub(crate) fn end_walk<T: Table>(&mut self) {
         let walk = core::mem::replace(&mut self.context().walk, core::ptr::null_mut());
         if !walk.is_null() {

@@ -10,12 +10,16 @@
 //! they stay, and nobody asks us.
 
 use super::{
+    inet::Inet,
     net::Net,
     netdevice_notifier::{for_each_device, DeviceEvents, NetdeviceNotifier},
     rcu,
     sk_buff::SkBuff,
 };
-use crate::bindings;
+use crate::{
+    bindings,
+    tcp_dispatch_core::{Ipv4Address, Ipv6Address},
+};
 use core::{marker::PhantomData, ptr};
 use kernel::{
     prelude::*,
@@ -26,12 +30,15 @@ use kernel::{
     types::Opaque,
 };
 
-/// What looks at packets before IP routes them.
-pub(crate) trait EarlyDemux: 'static {
+/// What looks at packets of both families before IP routes them.
+pub(crate) trait EarlyDemux: EarlyDemuxOf<Ipv4Address> + EarlyDemuxOf<Ipv6Address> {
     /// Whether the devices of `net` are to ask. Process context, under RTNL. When the answer becomes
     /// another, [`L3RxHandler::update`] is to be called.
     fn is_wanted(net: &Net) -> bool;
+}
 
+/// What looks at packets of family `A`.
+pub(crate) trait EarlyDemuxOf<A: Inet>: 'static {
     /// Whether a packet is worth [`Self::early_demux`] at first sight. Most aren't, and are to lose no
     /// time over it. Softirq context, in an RCU read section.
     fn is_candidate(net: &Net, skb: &SkBuff, guard: &Guard) -> bool;
@@ -191,14 +198,34 @@ impl<E: EarlyDemux> Handler<E> {
         // that it came by has a namespace.
         unsafe {
             let net = (*dev).nd_net.net;
-            if u32::from(proto) == bindings::AF_INET
-                && E::is_candidate(
-                    Net::from_raw(net),
-                    SkBuff::from_raw(skb),
-                    &rcu::held_by_caller(),
-                )
-            {
-                return Self::demux(net, skb);
+            match u32::from(proto) {
+                bindings::AF_INET => Self::look::<Ipv4Address>(net, skb),
+                bindings::AF_INET6 => Self::look::<Ipv6Address>(net, skb),
+                _ => skb,
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Self::l3_rcv`], in the namespace `net`, with a packet of family `A`.
+    #[inline]
+    unsafe fn look<A: Inet>(
+        net: *mut bindings::net,
+        skb: *mut bindings::sk_buff,
+    ) -> *mut bindings::sk_buff
+    where
+        E: EarlyDemuxOf<A>,
+    {
+        // SAFETY: By the contract.
+        unsafe {
+            let guard = rcu::held_by_caller();
+            if <E as EarlyDemuxOf<A>>::is_candidate(
+                Net::from_raw(net),
+                SkBuff::from_raw(skb),
+                &guard,
+            ) {
+                return Self::demux::<A>(net, skb);
             }
         }
         skb
@@ -208,15 +235,18 @@ impl<E: EarlyDemux> Handler<E> {
     ///
     /// # Safety
     ///
-    /// As for [`Self::l3_rcv`], in the namespace `net`.
+    /// As for [`Self::look`].
     #[inline(never)]
-    unsafe extern "C" fn demux(
+    unsafe extern "C" fn demux<A: Inet>(
         net: *mut bindings::net,
         skb: *mut bindings::sk_buff,
-    ) -> *mut bindings::sk_buff {
+    ) -> *mut bindings::sk_buff
+    where
+        E: EarlyDemuxOf<A>,
+    {
         // SAFETY: By the contract.
         unsafe {
-            E::early_demux(
+            <E as EarlyDemuxOf<A>>::early_demux(
                 Net::from_raw(net),
                 SkBuff::from_raw(skb),
                 &rcu::held_by_caller(),

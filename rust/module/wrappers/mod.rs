@@ -10,6 +10,7 @@ pub(crate) mod cred;
 pub(crate) mod delayed_work;
 pub(crate) mod dst;
 pub(crate) mod genetlink;
+pub(crate) mod inet;
 pub(crate) mod l3_rx_handler;
 pub(crate) mod net;
 pub(crate) mod net_device;

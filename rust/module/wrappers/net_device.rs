@@ -16,23 +16,30 @@
 //! by it. How large segments are the real device says.
 
 use super::{
+    inet::Inet,
     net::Net,
     netdevice_notifier::{for_each_device, DeviceEvents, NetdeviceNotifier},
     rcu,
     sk_buff::SkBuff,
 };
-use crate::bindings;
+use crate::{
+    bindings,
+    tcp_dispatch_core::{Ipv4Address, Ipv6Address},
+};
 use core::{marker::PhantomData, ptr};
 use kernel::{error::to_result, prelude::*, sync::rcu::Guard, types::Opaque};
 
-/// What is done with packets that leave by a port. Process or softirq context, in an RCU read
-/// section.
-pub(crate) trait Output: 'static {
+/// What is done with packets that leave by a port.
+pub(crate) trait Output: OutputOf<Ipv4Address> + OutputOf<Ipv6Address> {
     /// The kind of link, as `ip link add type KIND` takes it.
     const KIND: &'static CStr;
+}
 
-    /// A packet that a socket of `net` sends by a port.
-    fn send(net: &Net, skb: &mut SkBuff, guard: &Guard);
+/// What is done with packets of family `A`. Process or softirq context, in an RCU read section.
+pub(crate) trait OutputOf<A: Inet>: 'static {
+    /// A packet that a socket of `net` sends by a port. Returns whether it goes elsewhere now; if not,
+    /// it is as it was.
+    fn send(net: &Net, skb: &mut SkBuff, guard: &Guard) -> bool;
 }
 
 /// The largest IP packet.
@@ -234,22 +241,45 @@ impl<O: Output> Operations<O> {
     /// For `struct l3mdev_ops` to call.
     unsafe extern "C" fn l3_out(
         master: *mut bindings::net_device,
-        _sk: *mut bindings::sock,
+        sk: *mut bindings::sock,
         skb: *mut bindings::sk_buff,
         proto: u16,
     ) -> *mut bindings::sk_buff {
-        if u32::from(proto) == bindings::AF_INET {
-            // SAFETY: IP gives us the packet with its header in place, in a read section; the
-            // master is a device of the packet's namespace.
-            unsafe {
-                O::send(
-                    Net::from_raw((*master).nd_net.net),
-                    SkBuff::from_raw(skb),
-                    &rcu::held_by_caller(),
-                );
+        // SAFETY: IP gives us the packet with its header in place, in a read section; the master is a
+        // device of the packet's namespace.
+        unsafe {
+            let net = (*master).nd_net.net;
+            match u32::from(proto) {
+                bindings::AF_INET => {
+                    Self::send::<Ipv4Address>(net, skb);
+                }
+                // IP goes on with the device that it knew before: netfilter would see the port.
+                bindings::AF_INET6 if Self::send::<Ipv6Address>(net, skb) => {
+                    bindings::tcp_dispatch_ipv6_local_out(net, sk, skb);
+                    return ptr::null_mut();
+                }
+                _ => {}
             }
         }
         skb
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Self::l3_out`], in the namespace `net`, with a packet of family `A`.
+    #[inline]
+    unsafe fn send<A: Inet>(net: *mut bindings::net, skb: *mut bindings::sk_buff) -> bool
+    where
+        O: OutputOf<A>,
+    {
+        // SAFETY: By the contract.
+        unsafe {
+            <O as OutputOf<A>>::send(
+                Net::from_raw(net),
+                SkBuff::from_raw(skb),
+                &rcu::held_by_caller(),
+            )
+        }
     }
 }
 

@@ -1,13 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A place between IP and TCP.
+//! A place between IP and TCP, of each address family.
 //!
 //! C header: [`include/net/protocol.h`](srctree/include/net/protocol.h). IP looks a packet's
-//! transport protocol up in `inet_protos[]` under RCU. This publishes a copy of TCP's entry with the
-//! functions replaced, which end in calls of those that were there.
+//! transport protocol up in `inet_protos[]`, or `inet6_protos[]`, under RCU. This publishes a copy of
+//! TCP's entry with the functions replaced, which end in calls of those that were there.
 
-use super::{rcu, sk_buff::SkBuff};
-use crate::bindings;
+use super::{
+    inet::Inet,
+    rcu,
+    sk_buff::{self, SkBuff},
+};
+use crate::{
+    bindings::{self, inet6_protocol, net_protocol, sk_buff as RawSkBuff},
+    tcp_dispatch_core::{Ipv4Address, Ipv6Address},
+};
 use core::marker::PhantomData;
 use kernel::{prelude::*, sync::rcu::Guard, time::delay::fsleep, time::Delta, types::Opaque};
 
@@ -27,10 +34,10 @@ pub(crate) enum Verdict {
 pub(crate) struct Given(c_int);
 
 /// Gives a packet to TCP now, so that the caller can look at what came of it. Softirq context, in
-/// the read section that IP called the [`Layer`] in, with the packet that it gave.
-pub(crate) fn give_to_tcp(skb: &mut SkBuff) -> Given {
+/// the read section that IP of family `A` called the [`Layer`] in, with the packet that it gave.
+pub(crate) fn give_to_tcp<A: Protocol>(skb: &mut SkBuff) -> Given {
     // SAFETY: Packets come only while the layer is in its place. The packet is ours to give.
-    Given(unsafe { call_handler(skb.as_ptr()) })
+    Given(unsafe { call_handler::<A>(skb.as_ptr()) })
 }
 
 /// Calls what was there before.
@@ -39,18 +46,18 @@ pub(crate) fn give_to_tcp(skb: &mut SkBuff) -> Given {
 ///
 /// The layer is in its place, and the packet the caller's to give.
 #[inline]
-unsafe fn call_handler(raw: *mut bindings::sk_buff) -> c_int {
+unsafe fn call_handler<A: Protocol>(raw: *mut RawSkBuff) -> c_int {
     // SAFETY: Written before the layer was put in its place. By the contract.
     unsafe {
-        match (*FOUND.0.get()).handler {
+        match A::handler(&*A::entries().found.get()) {
             Some(handler) => handler(raw),
             None => 0,
         }
     }
 }
 
-/// What stands between IP and TCP. Softirq context, in an RCU read section.
-pub(crate) trait Layer: 'static {
+/// What stands between IP of family `A` and TCP. Softirq context, in an RCU read section.
+pub(crate) trait Layer<A: Inet>: 'static {
     /// Whether a packet that IP gives to TCP is TCP's at first sight. Most are, and are to lose no
     /// time over it.
     fn is_unrelated(skb: &SkBuff, guard: &Guard) -> bool;
@@ -58,61 +65,245 @@ pub(crate) trait Layer: 'static {
     /// Any other packet that IP gives to TCP.
     fn receive(skb: &mut SkBuff, guard: &Guard) -> Verdict;
 
-    /// An ICMP error about a packet that TCP sent. TCP gets it afterwards.
-    fn receive_error(skb: &mut SkBuff, guard: &Guard);
+    /// An ICMP error about a packet that TCP sent, which it quotes: `data` is the quoted IP header,
+    /// and the TCP header is `transport` bytes behind it. TCP gets it afterwards.
+    fn receive_error(skb: &mut SkBuff, transport: usize, guard: &Guard);
 }
 
-struct Entry(Opaque<bindings::net_protocol>);
+/// TCP's entries in the table of one family.
+pub(crate) struct Entries<T> {
+    /// A copy of what was in the table before. Entries stay as they are while they are registered, and
+    /// TCP's is never unregistered.
+    found: Opaque<T>,
+    /// What is there in its place.
+    published: Opaque<T>,
+}
 
 // SAFETY: Written before the layer is put in its place; afterwards only read.
-unsafe impl Sync for Entry {}
+unsafe impl<T> Sync for Entries<T> {}
 
-/// A copy of what was in `inet_protos[IPPROTO_TCP]` before. Entries stay as they are while they are
-/// registered, and TCP's is never unregistered.
-static FOUND: Entry = Entry(Opaque::uninit());
+impl<T> Entries<T> {
+    const fn new() -> Self {
+        Self {
+            found: Opaque::uninit(),
+            published: Opaque::uninit(),
+        }
+    }
+}
 
-/// What is there in its place.
-static PUBLISHED: Entry = Entry(Opaque::uninit());
+/// A family's table of protocols.
+pub(crate) trait Protocol: Inet {
+    /// An entry of the table.
+    type Entry: Copy;
 
-/// The layer in its place; dropping it takes it out again.
+    /// TCP's.
+    fn entries() -> &'static Entries<Self::Entry>;
+
+    /// TCP's entry as it is in the table now, or null. It stays valid, as TCP is never unregistered.
+    fn current() -> *const Self::Entry;
+
+    /// Puts `to` in the place of TCP's entry `from`, and is a full barrier then. `false` if another is
+    /// there.
+    ///
+    /// # Safety
+    ///
+    /// Both must be entries of TCP's that stay valid.
+    unsafe fn replace(from: *const Self::Entry, to: *const Self::Entry) -> bool;
+
+    /// What an entry does with packets.
+    fn handler(entry: &Self::Entry) -> Option<unsafe extern "C" fn(*mut RawSkBuff) -> c_int>;
+
+    /// The entry with `L` before what it does.
+    fn with_layer<L: Layer<Self>>(entry: Self::Entry) -> Self::Entry;
+}
+
+static IPV4: Entries<net_protocol> = Entries::new();
+static IPV6: Entries<inet6_protocol> = Entries::new();
+
+impl Protocol for Ipv4Address {
+    type Entry = net_protocol;
+
+    #[inline]
+    fn entries() -> &'static Entries<net_protocol> {
+        &IPV4
+    }
+
+    fn current() -> *const net_protocol {
+        // SAFETY: No requirements.
+        unsafe { bindings::tcp_dispatch_inet_protos_tcp() }
+    }
+
+    unsafe fn replace(from: *const net_protocol, to: *const net_protocol) -> bool {
+        // SAFETY: By the contract.
+        unsafe { bindings::tcp_dispatch_inet_protos_cmpxchg(from, to) }
+    }
+
+    #[inline]
+    fn handler(entry: &net_protocol) -> Option<unsafe extern "C" fn(*mut RawSkBuff) -> c_int> {
+        entry.handler
+    }
+
+    fn with_layer<L: Layer<Self>>(entry: net_protocol) -> net_protocol {
+        net_protocol {
+            handler: Some(handler::<L, Self>),
+            err_handler: Some(ipv4_err_handler::<L>),
+            ..entry
+        }
+    }
+}
+
+impl Protocol for Ipv6Address {
+    type Entry = inet6_protocol;
+
+    #[inline]
+    fn entries() -> &'static Entries<inet6_protocol> {
+        &IPV6
+    }
+
+    fn current() -> *const inet6_protocol {
+        // SAFETY: No requirements.
+        unsafe { bindings::tcp_dispatch_inet6_protos_tcp() }
+    }
+
+    unsafe fn replace(from: *const inet6_protocol, to: *const inet6_protocol) -> bool {
+        // SAFETY: By the contract.
+        unsafe { bindings::tcp_dispatch_inet6_protos_cmpxchg(from, to) }
+    }
+
+    #[inline]
+    fn handler(entry: &inet6_protocol) -> Option<unsafe extern "C" fn(*mut RawSkBuff) -> c_int> {
+        entry.handler
+    }
+
+    fn with_layer<L: Layer<Self>>(entry: inet6_protocol) -> inet6_protocol {
+        inet6_protocol {
+            handler: Some(handler::<L, Self>),
+            err_handler: Some(ipv6_err_handler::<L>),
+            ..entry
+        }
+    }
+}
+
+/// # Safety
+///
+/// For a [`Protocol::Entry`] to call.
+unsafe extern "C" fn handler<L: Layer<A>, A: Protocol>(raw: *mut RawSkBuff) -> c_int {
+    // SAFETY: IP gives us the packet, and its header is linear.
+    let skb = unsafe { SkBuff::from_raw(raw) };
+    // SAFETY: ip_protocol_deliver_rcu() and ip6_protocol_deliver_rcu() are called in read sections.
+    let guard = unsafe { rcu::held_by_caller() };
+    if L::is_unrelated(skb, &guard) {
+        // SAFETY: The packet is ours to give.
+        unsafe { call_handler::<A>(raw) }
+    } else {
+        // SAFETY: As for this.
+        unsafe { receive::<L, A>(raw) }
+    }
+}
+
+/// Not inlined: packets that are unrelated don't save registers for it.
+///
+/// # Safety
+///
+/// As for [`handler`].
+#[inline(never)]
+unsafe extern "C" fn receive<L: Layer<A>, A: Protocol>(raw: *mut RawSkBuff) -> c_int {
+    // SAFETY: By the contract.
+    let (skb, guard) = unsafe { (SkBuff::from_raw(raw), rcu::held_by_caller()) };
+    match L::receive(skb, &guard) {
+        // SAFETY: The packet is still ours to give.
+        Verdict::Pass => unsafe { call_handler::<A>(raw) },
+        Verdict::Given(Given(result)) => result,
+        Verdict::Consumed => 0,
+    }
+}
+
+/// # Safety
+///
+/// For `struct net_protocol` to call.
+unsafe extern "C" fn ipv4_err_handler<L: Layer<Ipv4Address>>(
+    raw: *mut RawSkBuff,
+    info: u32,
+) -> c_int {
+    // SAFETY: ICMP lends us the packet; it is delivered in a read section, too.
+    let (skb, guard) = unsafe { (SkBuff::from_raw(raw), rcu::held_by_caller()) };
+    if let Some(transport) = sk_buff::find_tcp_in_ipv4_quote(skb) {
+        L::receive_error(skb, transport, &guard);
+    }
+    // SAFETY: Written before the layer was put in its place. The packet is as it was lent, but for
+    // the quote.
+    unsafe {
+        match (*IPV4.found.get()).err_handler {
+            Some(handler) => handler(raw, info),
+            None => 0,
+        }
+    }
+}
+
+/// # Safety
+///
+/// For `struct inet6_protocol` to call.
+unsafe extern "C" fn ipv6_err_handler<L: Layer<Ipv6Address>>(
+    raw: *mut RawSkBuff,
+    opt: *mut bindings::inet6_skb_parm,
+    type_: u8,
+    code: u8,
+    offset: c_int,
+    info: u32,
+) -> c_int {
+    // SAFETY: ICMPv6 lends us the packet; it is delivered in a read section, too.
+    let (skb, guard) = unsafe { (SkBuff::from_raw(raw), rcu::held_by_caller()) };
+    // ICMPv6 has found the TCP header behind the quoted extension headers.
+    if let Ok(transport) = usize::try_from(offset) {
+        L::receive_error(skb, transport, &guard);
+    }
+    // SAFETY: As with IPv4.
+    unsafe {
+        match (*IPV6.found.get()).err_handler {
+            Some(handler) => handler(raw, opt, type_, code, offset, info),
+            None => 0,
+        }
+    }
+}
+
+/// The layer in its place in one family; dropping it takes it out again.
 ///
 /// # Invariants
 ///
-/// `PUBLISHED` was put in the place of `original`, of which `FOUND` is a copy.
-pub(crate) struct TcpHook<L: Layer> {
-    original: *const bindings::net_protocol,
+/// The published entry was put in the place of `original`, of which the found one is a copy.
+pub(crate) struct TcpHook<L: Layer<A>, A: Protocol> {
+    original: *const A::Entry,
     layer: PhantomData<L>,
 }
 
 // SAFETY: The entry is never written.
-unsafe impl<L: Layer> Send for TcpHook<L> {}
+unsafe impl<L: Layer<A>, A: Protocol> Send for TcpHook<L, A> {}
 // SAFETY: As above.
-unsafe impl<L: Layer> Sync for TcpHook<L> {}
+unsafe impl<L: Layer<A>, A: Protocol> Sync for TcpHook<L, A> {}
 
-impl<L: Layer> TcpHook<L> {
+impl<L: Layer<A>, A: Protocol> TcpHook<L, A> {
     /// Puts the layer between IP and TCP, for all network namespaces. Process context. There may be
     /// one at a time.
     ///
     /// # Errors
     ///
-    /// `EBUSY` if somebody else changes the entry at the same time, `ENOPROTOOPT` without TCP.
+    /// `EBUSY` if somebody else changes the entry at the same time, `ENOPROTOOPT` without TCP: the
+    /// kernel was started without the family.
     pub(crate) fn install() -> Result<Self> {
-        // SAFETY: No requirements.
-        let original = unsafe { bindings::tcp_dispatch_inet_protos_tcp() };
+        let original = A::current();
         if original.is_null() {
             return Err(ENOPROTOOPT);
         }
-        // SAFETY: Entries stay valid while they are registered. TCP's is never unregistered.
-        let mut protocol = unsafe { *original };
-        protocol.handler = Some(Self::handler);
-        protocol.err_handler = Some(Self::err_handler);
-        // SAFETY: Nobody refers to either before the layer is in its place.
+        let entries = A::entries();
+        // SAFETY: Entries stay valid while they are registered. Nobody refers to ours before the layer
+        // is in its place.
         unsafe {
-            FOUND.0.get().write(*original);
-            PUBLISHED.0.get().write(protocol);
+            let found = *original;
+            entries.found.get().write(found);
+            entries.published.get().write(A::with_layer::<L>(found));
         }
-        // SAFETY: Both are entries of TCP's; the exchange is a full barrier.
-        if !unsafe { bindings::tcp_dispatch_inet_protos_cmpxchg(original, PUBLISHED.0.get()) } {
+        // SAFETY: Both are entries of TCP's.
+        if !unsafe { A::replace(original, entries.published.get()) } {
             return Err(EBUSY);
         }
         // INVARIANT: Just so.
@@ -121,72 +312,18 @@ impl<L: Layer> TcpHook<L> {
             layer: PhantomData,
         })
     }
-
-    /// # Safety
-    ///
-    /// For `struct net_protocol` to call.
-    unsafe extern "C" fn handler(raw: *mut bindings::sk_buff) -> c_int {
-        // SAFETY: IP gives us the packet, and its header is linear.
-        let skb = unsafe { SkBuff::from_raw(raw) };
-        // SAFETY: ip_protocol_deliver_rcu() is called in a read section.
-        let guard = unsafe { rcu::held_by_caller() };
-        if L::is_unrelated(skb, &guard) {
-            // SAFETY: The packet is ours to give.
-            unsafe { call_handler(raw) }
-        } else {
-            // SAFETY: As for this.
-            unsafe { Self::receive(raw) }
-        }
-    }
-
-    /// Not inlined: packets that are unrelated don't save registers for it.
-    ///
-    /// # Safety
-    ///
-    /// As for [`Self::handler`].
-    #[inline(never)]
-    unsafe extern "C" fn receive(raw: *mut bindings::sk_buff) -> c_int {
-        // SAFETY: By the contract.
-        let (skb, guard) = unsafe { (SkBuff::from_raw(raw), rcu::held_by_caller()) };
-        match L::receive(skb, &guard) {
-            // SAFETY: The packet is still ours to give.
-            Verdict::Pass => unsafe { call_handler(raw) },
-            Verdict::Given(Given(result)) => result,
-            Verdict::Consumed => 0,
-        }
-    }
-
-    /// # Safety
-    ///
-    /// For `struct net_protocol` to call.
-    unsafe extern "C" fn err_handler(raw: *mut bindings::sk_buff, info: u32) -> c_int {
-        // SAFETY: ICMP lends us the packet; its quote has been pulled.
-        let skb = unsafe { SkBuff::from_raw(raw) };
-        // SAFETY: ICMP is delivered in a read section, too.
-        let guard = unsafe { rcu::held_by_caller() };
-        L::receive_error(skb, &guard);
-        // SAFETY: Written before the layer was put in its place. The packet is as it was lent, but for
-        // the quote.
-        unsafe {
-            match (*FOUND.0.get()).err_handler {
-                Some(handler) => handler(raw, info),
-                None => 0,
-            }
-        }
-    }
 }
 
-impl<L: Layer> Drop for TcpHook<L> {
+impl<L: Layer<A>, A: Protocol> Drop for TcpHook<L, A> {
     fn drop(&mut self) {
-        let published = PUBLISHED.0.get().cast_const();
+        let published = A::entries().published.get().cast_const();
         let original = self.original;
         let mut told = false;
         // Somebody else may have hooked on top of us and end in a call of us: our code must then
         // stay. Unloading can't be refused any longer, so it waits for them to be gone.
         // SAFETY: Both are entries of TCP's.
-        while !unsafe { bindings::tcp_dispatch_inet_protos_cmpxchg(published, original) } {
-            // SAFETY: No requirements.
-            if unsafe { bindings::tcp_dispatch_inet_protos_tcp() } == original {
+        while !unsafe { A::replace(published, original) } {
+            if A::current() == original {
                 // They put back what was there before us.
                 break;
             }

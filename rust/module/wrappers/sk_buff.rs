@@ -6,6 +6,7 @@
 
 use super::{
     dst::{Dst, DstRef},
+    inet::Inet,
     net::Net,
     sock::{Sock, SockAddresses},
 };
@@ -13,18 +14,18 @@ use crate::{
     bindings,
     tcp_dispatch_core::{
         mss,
-        packet::{self, Ipv4Header, TcpFlags, TcpHeader},
+        packet::{self, Header, Ipv4Header, TcpFlags, TcpHeader},
         ChecksumState, SocketAddress, Tuple,
     },
 };
 use core::{
+    marker::PhantomData,
     mem::size_of,
     ptr::{self, NonNull},
     slice,
 };
 use kernel::{prelude::*, sync::rcu::Guard, types::Opaque};
 
-const IP_HEADER: usize = size_of::<Ipv4Header>();
 const TCP_HEADER: usize = size_of::<TcpHeader>();
 
 /// Why a packet is freed, for `kfree_skb_reason()`.
@@ -36,7 +37,8 @@ pub(crate) enum DropReason {
     NotSpecified,
 }
 
-/// A packet, `struct sk_buff`, that IP is handling: its IPv4 header is linear.
+/// A packet, `struct sk_buff`, that IP is handling: the fixed part of its header is linear. `A` in its
+/// functions is the family that IP handles it for.
 #[repr(transparent)]
 pub(crate) struct SkBuff(Opaque<bindings::sk_buff>);
 
@@ -171,9 +173,9 @@ impl SkBuff {
         self.fields().pkt_type() == PACKET_HOST
     }
 
-    /// The fixed part of the IPv4 header.
+    /// The fixed part of the IP header.
     #[inline]
-    pub(crate) fn ip(&self) -> &Ipv4Header {
+    pub(crate) fn ip<A: Inet>(&self) -> &A::Header {
         // SAFETY: IP has checked and pulled its header, by the type's contract.
         unsafe { &*self.network_header().cast() }
     }
@@ -201,10 +203,10 @@ impl SkBuff {
     }
 
     /// The fixed part of the TCP header of a packet that is a segment, if it is linear. `data` is the
-    /// IPv4 header.
+    /// IP header, which it follows at once.
     #[inline]
-    pub(crate) fn linear_tcp(&self) -> Option<&TcpHeader> {
-        let transport = packet::ip_header_len(self.ip());
+    pub(crate) fn linear_tcp<A: Inet>(&self) -> Option<&TcpHeader> {
+        let transport = self.ip::<A>().header_len();
         if self.linear() < transport + TCP_HEADER {
             return None;
         }
@@ -278,32 +280,43 @@ impl SkBuff {
 ///
 /// # Invariants
 ///
-/// The fixed parts of the IPv4 and of the TCP header are linear; the TCP header begins `transport`
-/// bytes after the packet's `data`, the IPv4 header is at the network header.
-pub(crate) struct Segment<'a> {
+/// The fixed parts of the IP and of the TCP header are linear; the TCP header begins `transport` bytes
+/// after the packet's `data`, the IP header, of family `A`, is at the network header.
+pub(crate) struct Segment<'a, A> {
     skb: &'a mut SkBuff,
     transport: usize,
+    family: PhantomData<A>,
 }
 
-impl<'a> Segment<'a> {
+impl<'a, A: Inet> Segment<'a, A> {
     /// A packet that IP gives to TCP: `data` is the TCP header. `None` if it is too short for one.
     #[inline]
     pub(crate) fn received(skb: &'a mut SkBuff) -> Option<Self> {
         // INVARIANT: Pulled, if this succeeds.
-        skb.pull(TCP_HEADER).then_some(Self { skb, transport: 0 })
+        skb.pull(TCP_HEADER).then_some(Self {
+            skb,
+            transport: 0,
+            family: PhantomData,
+        })
     }
 
-    /// A packet that TCP gives to IP, or that IP hasn't routed yet: `data` is the IPv4 header. `None`
-    /// if it isn't TCP.
+    /// A packet that TCP gives to IP, or that IP hasn't routed yet: `data` is the IP header. `None` if
+    /// it isn't TCP.
     #[inline]
     pub(crate) fn in_ip(skb: &'a mut SkBuff) -> Option<Self> {
-        if !packet::has_tcp_header(skb.ip()) {
-            return None;
-        }
-        let transport = packet::ip_header_len(skb.ip());
+        let ip = skb.ip::<A>();
+        let transport = if ip.has_tcp_header() {
+            ip.header_len()
+        } else {
+            // SAFETY: The packet is IP's.
+            unsafe { A::find_tcp(skb.as_ptr()) }?
+        };
         // INVARIANT: Pulled, if this succeeds.
-        skb.pull(transport + TCP_HEADER)
-            .then_some(Self { skb, transport })
+        skb.pull(transport + TCP_HEADER).then_some(Self {
+            skb,
+            transport,
+            family: PhantomData,
+        })
     }
 
     /// The packet.
@@ -323,10 +336,10 @@ impl<'a> Segment<'a> {
         self.skb.data().wrapping_add(self.transport).cast()
     }
 
-    /// The fixed part of the IPv4 header.
+    /// The fixed part of the IP header.
     #[inline]
-    pub(crate) fn ip(&self) -> &Ipv4Header {
-        self.skb.ip()
+    pub(crate) fn ip(&self) -> &A::Header {
+        self.skb.ip::<A>()
     }
 
     /// The fixed part of the TCP header.
@@ -351,7 +364,7 @@ impl<'a> Segment<'a> {
 
     /// Addresses and ports.
     #[inline]
-    pub(crate) fn tuple(&self) -> Tuple {
+    pub(crate) fn tuple(&self) -> Tuple<A> {
         packet::tuple(self.ip(), self.tcp())
     }
 
@@ -380,7 +393,7 @@ impl<'a> Segment<'a> {
     pub(crate) fn checksum_is_right(&mut self) -> bool {
         debug_assert_eq!(self.transport, 0);
         // SAFETY: The packet is ours, and `data` is the TCP header.
-        unsafe { bindings::tcp_dispatch_tcp_checksum_is_right(self.skb.as_ptr()) }
+        unsafe { A::checksum_is_right(self.skb.as_ptr()) }
     }
 
     /// Makes both headers writable.
@@ -389,7 +402,7 @@ impl<'a> Segment<'a> {
     ///
     /// `ENOMEM`, with the packet.
     #[inline]
-    pub(crate) fn make_writable(self) -> Result<WritableSegment<'a>, (&'a mut SkBuff, Error)> {
+    pub(crate) fn make_writable(self) -> Result<WritableSegment<'a, A>, (&'a mut SkBuff, Error)> {
         match self.skb.make_writable(self.transport + TCP_HEADER) {
             // INVARIANT: The headers are ours.
             Ok(()) => Ok(WritableSegment(self)),
@@ -428,9 +441,9 @@ impl<'a> Segment<'a> {
 /// # Invariants
 ///
 /// Nobody else refers to the headers of the segment.
-pub(crate) struct WritableSegment<'a>(Segment<'a>);
+pub(crate) struct WritableSegment<'a, A>(Segment<'a, A>);
 
-impl<'a> WritableSegment<'a> {
+impl<'a, A: Inet> WritableSegment<'a, A> {
     /// The packet.
     pub(crate) fn into_skb(self) -> &'a mut SkBuff {
         self.0.skb
@@ -439,14 +452,14 @@ impl<'a> WritableSegment<'a> {
     #[inline]
     fn rewrite(
         &mut self,
-        to: SocketAddress,
-        how: fn(&mut Ipv4Header, &mut TcpHeader, SocketAddress, ChecksumState) -> ChecksumState,
+        to: SocketAddress<A>,
+        how: fn(&mut A::Header, &mut TcpHeader, SocketAddress<A>, ChecksumState) -> ChecksumState,
     ) {
         let state = self.0.skb.checksum_state();
         // SAFETY: The headers are linear and nobody else's by the invariants, and don't overlap.
         let (ip, tcp) = unsafe {
             (
-                &mut *self.0.skb.network_header().cast::<Ipv4Header>(),
+                &mut *self.0.skb.network_header().cast::<A::Header>(),
                 &mut *self.0.tcp_pointer(),
             )
         };
@@ -456,13 +469,13 @@ impl<'a> WritableSegment<'a> {
 
     /// Puts `to` in place of the destination address and port.
     #[inline]
-    pub(crate) fn rewrite_destination(&mut self, to: SocketAddress) {
+    pub(crate) fn rewrite_destination(&mut self, to: SocketAddress<A>) {
         self.rewrite(to, packet::rewrite_destination);
     }
 
     /// Puts `to` in place of the source address and port.
     #[inline]
-    pub(crate) fn rewrite_source(&mut self, to: SocketAddress) {
+    pub(crate) fn rewrite_source(&mut self, to: SocketAddress<A>) {
         self.rewrite(to, packet::rewrite_source);
     }
 
@@ -475,45 +488,42 @@ impl<'a> WritableSegment<'a> {
     }
 }
 
-/// The packet that an ICMP error quotes: an IPv4 header and eight bytes of TCP.
+/// The packet that an ICMP error quotes: an IP header and eight bytes of TCP.
 ///
 /// # Invariants
 ///
 /// Both are linear.
-pub(crate) struct Quote<'a> {
+pub(crate) struct Quote<'a, A> {
     skb: &'a mut SkBuff,
-    ip_header_len: usize,
+    transport: usize,
+    family: PhantomData<A>,
 }
 
 /// How many bytes of the transport header an ICMP error quotes at least, RFC 792.
 const QUOTED: usize = 8;
 
-impl<'a> Quote<'a> {
-    /// The quote of an ICMP error that IP gives to TCP: `data` is the quoted IPv4 header.
-    pub(crate) fn received(skb: &'a mut SkBuff) -> Option<Self> {
-        if !skb.pull(IP_HEADER + QUOTED) {
-            return None;
-        }
-        // SAFETY: Just pulled.
-        let ip = unsafe { &*skb.data().cast::<Ipv4Header>() };
-        let ip_header_len = packet::ip_header_len(ip);
-        if !packet::has_tcp_header(ip)
-            || ip_header_len < IP_HEADER
-            || !skb.pull(ip_header_len + QUOTED)
-        {
+impl<'a, A: Inet> Quote<'a, A> {
+    /// The quote of an ICMP error that IP gives to TCP: `data` is the quoted IP header, and the TCP
+    /// header `transport` bytes behind it.
+    pub(crate) fn received(skb: &'a mut SkBuff, transport: usize) -> Option<Self> {
+        if transport < size_of::<A::Header>() || !skb.pull(transport + QUOTED) {
             return None;
         }
         // INVARIANT: Pulled.
-        Some(Self { skb, ip_header_len })
+        Some(Self {
+            skb,
+            transport,
+            family: PhantomData,
+        })
     }
 
-    fn pointers(&self) -> (*mut Ipv4Header, *mut [u8; QUOTED]) {
+    fn pointers(&self) -> (*mut A::Header, *mut [u8; QUOTED]) {
         let data = self.skb.data();
-        (data.cast(), data.wrapping_add(self.ip_header_len).cast())
+        (data.cast(), data.wrapping_add(self.transport).cast())
     }
 
     /// Addresses and ports of the quoted packet.
-    pub(crate) fn tuple(&self) -> Tuple {
+    pub(crate) fn tuple(&self) -> Tuple<A> {
         let (ip, tcp) = self.pointers();
         // SAFETY: The type's invariant.
         unsafe { packet::quoted_tuple(&*ip, &*tcp) }
@@ -524,8 +534,8 @@ impl<'a> Quote<'a> {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn rewrite_source(&mut self, to: SocketAddress) -> Result {
-        self.skb.make_writable(self.ip_header_len + QUOTED)?;
+    pub(crate) fn rewrite_source(&mut self, to: SocketAddress<A>) -> Result {
+        self.skb.make_writable(self.transport + QUOTED)?;
         let (ip, tcp) = self.pointers();
         // SAFETY: Both are linear and ours, and don't overlap.
         unsafe { packet::rewrite_quoted_source(&mut *ip, &mut *tcp, to) };
@@ -533,15 +543,27 @@ impl<'a> Quote<'a> {
     }
 }
 
-/// Sends a packet of nothing but `headers`, an IPv4 and a TCP header, by `dst`. Any context.
+/// Where the TCP header is in the IPv4 packet that an ICMP error quotes, from its header on; `None` if
+/// it quotes something else.
+pub(crate) fn find_tcp_in_ipv4_quote(skb: &mut SkBuff) -> Option<usize> {
+    if !skb.pull(size_of::<Ipv4Header>()) {
+        return None;
+    }
+    // SAFETY: Just pulled.
+    let ip = unsafe { &*skb.data().cast::<Ipv4Header>() };
+    ip.has_tcp_header().then(|| ip.header_len())
+}
+
+/// Sends a packet of nothing but `headers` by `dst`. Any context.
 ///
 /// # Errors
 ///
 /// `ENOMEM`.
-pub(crate) fn send(net: &Net, headers: &[u8; IP_HEADER + TCP_HEADER], dst: Dst) -> Result {
-    let size = headers.len();
-    // SAFETY: The packet is new and ours until `ip_local_out()` takes it; there is room for the
-    // headers.
+pub(crate) fn send<A: Inet>(net: &Net, headers: (A::Header, TcpHeader), dst: Dst) -> Result {
+    let (ip, tcp) = headers;
+    let ip_len = size_of::<A::Header>();
+    let size = ip_len + TCP_HEADER;
+    // SAFETY: The packet is new and ours until it is sent; there is room for the headers.
     unsafe {
         let headroom = bindings::tcp_dispatch_ll_max_header();
         let skb = bindings::tcp_dispatch_alloc_skb(headroom as u32 + size as u32);
@@ -550,11 +572,12 @@ pub(crate) fn send(net: &Net, headers: &[u8; IP_HEADER + TCP_HEADER], dst: Dst) 
         }
         bindings::tcp_dispatch_skb_reserve(skb, headroom);
         bindings::tcp_dispatch_skb_reset_network_header(skb);
-        bindings::tcp_dispatch_skb_set_transport_header(skb, IP_HEADER as i32);
-        let data = bindings::skb_put(skb, size as u32);
-        ptr::copy_nonoverlapping(headers.as_ptr(), data.cast(), size);
+        bindings::tcp_dispatch_skb_set_transport_header(skb, ip_len as i32);
+        let data = bindings::skb_put(skb, size as u32).cast::<u8>();
+        data.cast::<A::Header>().write_unaligned(ip);
+        data.add(ip_len).cast::<TcpHeader>().write_unaligned(tcp);
         bindings::tcp_dispatch_skb_dst_set(skb, dst.into_raw());
-        bindings::ip_local_out(net.as_ptr(), ptr::null_mut(), skb);
+        A::local_out(net, skb);
     }
     Ok(())
 }

@@ -4,15 +4,15 @@
 //!
 //! C header: [`include/net/inet_hashtables.h`](srctree/include/net/inet_hashtables.h)
 
-use super::{cred::Uid, net::Net};
+use super::{cred::Uid, inet::Inet, net::Net};
 use crate::{
     bindings,
     tcp_dispatch_core::{
-        packet::{self, Ipv4Header, TcpHeader},
+        packet::{self, TcpHeader},
         ChecksumState, SocketAddress, Tuple,
     },
 };
-use core::ptr::{self, NonNull};
+use core::ptr::NonNull;
 use kernel::sync::rcu::Guard;
 
 /// `TCP_TIME_WAIT` of [`include/net/tcp_states.h`](srctree/include/net/tcp_states.h).
@@ -32,23 +32,9 @@ impl Sock {
     /// The socket of the connection `tuple` (client to process), if there is one. `iif` is the index
     /// of the device that the connection's packets come by, for sockets that are bound to it. Any
     /// context.
-    pub(crate) fn find(net: &Net, tuple: &Tuple, iif: i32) -> Option<Self> {
-        let (client, process): (SocketAddress, SocketAddress) =
-            (tuple.source(), tuple.destination());
-        // SAFETY: `net` is valid; the lookup takes RCU itself and returns a reference or null.
-        let sk = unsafe {
-            bindings::__inet_lookup_established(
-                net.as_ptr(),
-                u32::from_ne_bytes(client.ip),
-                u16::from_ne_bytes(client.port),
-                u32::from_ne_bytes(process.ip),
-                process.port(),
-                iif,
-                0,
-            )
-        };
+    pub(crate) fn find<A: Inet>(net: &Net, tuple: &Tuple<A>, iif: i32) -> Option<Self> {
         // INVARIANT: The lookup's reference is ours.
-        NonNull::new(sk).map(Self)
+        NonNull::new(A::lookup_established(net, tuple, iif)).map(Self)
     }
 
     /// Gives the reference to whoever keeps the pointer.
@@ -93,28 +79,21 @@ impl<'a> SockAddresses<'a> {
         Self(unsafe { sk.cast().as_ref() })
     }
 
-    /// Its own address.
+    /// The IP addresses of its peer and its own, of the family of the packets that it gets.
     #[inline]
-    pub(crate) fn local_ip(self) -> [u8; 4] {
-        // SAFETY: Both variants of the union are the same bytes.
-        unsafe { self.0.__bindgen_anon_1.__bindgen_anon_1.skc_rcv_saddr }.to_ne_bytes()
-    }
-
-    /// That of its peer.
-    #[inline]
-    pub(crate) fn peer_ip(self) -> [u8; 4] {
-        // SAFETY: As above.
-        unsafe { self.0.__bindgen_anon_1.__bindgen_anon_1.skc_daddr }.to_ne_bytes()
+    pub(crate) fn ips<A: Inet>(self) -> (A, A) {
+        A::addresses_of(self.0)
     }
 
     /// Peer to socket, as the packets that it gets.
     #[inline]
-    pub(crate) fn tuple(self) -> Tuple {
-        // SAFETY: As above.
+    pub(crate) fn tuple<A: Inet>(self) -> Tuple<A> {
+        // SAFETY: Both variants of the union are the same bytes.
         let ports = unsafe { self.0.__bindgen_anon_3.__bindgen_anon_1 };
+        let (source_ip, destination_ip) = self.ips();
         Tuple {
-            source_ip: self.peer_ip(),
-            destination_ip: self.local_ip(),
+            source_ip,
+            destination_ip,
             source_port: ports.skc_dport.to_ne_bytes(),
             destination_port: ports.skc_num.to_be_bytes(),
         }
@@ -130,7 +109,7 @@ impl Drop for Sock {
 
 /// The state of the socket that holds the connection `tuple`, see [`Sock::find`] and
 /// [`Sock::state`].
-pub(crate) fn socket_state(net: &Net, tuple: &Tuple, iif: i32) -> Option<u32> {
+pub(crate) fn socket_state<A: Inet>(net: &Net, tuple: &Tuple<A>, iif: i32) -> Option<u32> {
     Sock::find(net, tuple, iif).map(|sock| sock.state())
 }
 
@@ -151,24 +130,13 @@ impl Listener {
     ///
     /// If several share the address by `SO_REUSEPORT`, it is the one that the hash of the tuple
     /// chooses, unless a program of theirs chooses another.
-    pub(crate) fn find(net: &Net, tuple: &Tuple, iif: i32, _guard: &Guard) -> Option<Self> {
-        let (client, process) = (tuple.source(), tuple.destination());
-        // SAFETY: `net` is valid. Without a packet, a group of listeners is chosen from by the hash
-        // alone. Listeners are found under RCU and not counted.
-        let sk = unsafe {
-            bindings::__inet_lookup_listener(
-                net.as_ptr(),
-                ptr::null_mut(),
-                0,
-                u32::from_ne_bytes(client.ip),
-                u16::from_ne_bytes(client.port),
-                u32::from_ne_bytes(process.ip),
-                process.port(),
-                iif,
-                0,
-            )
-        };
-        let sk = NonNull::new(sk)?.as_ptr();
+    pub(crate) fn find<A: Inet>(
+        net: &Net,
+        tuple: &Tuple<A>,
+        iif: i32,
+        _guard: &Guard,
+    ) -> Option<Self> {
+        let sk = NonNull::new(A::lookup_listener(net, tuple, iif))?.as_ptr();
         // SAFETY: The listener isn't freed in this read section.
         Some(unsafe {
             Self {
@@ -191,14 +159,12 @@ pub(crate) const SYN_COOKIE_VALID: i64 = 2 * 60 + 1;
 
 /// Whether the acknowledgement with these headers answers a SYN cookie that a listener at `process`
 /// sent. Any context.
-pub(crate) fn answers_syn_cookie(ip: &Ipv4Header, tcp: &TcpHeader, process: SocketAddress) -> bool {
-    #[repr(align(4))]
-    struct Aligned<T>(T);
-
-    let (mut ip, mut tcp) = (Aligned(*ip), Aligned(*tcp));
-    packet::rewrite_destination(&mut ip.0, &mut tcp.0, process, ChecksumState::Filled);
-    // SAFETY: Both are whole and aligned; the function reads the fixed parts of headers.
-    unsafe {
-        bindings::__cookie_v4_check(ptr::from_ref(&ip).cast(), ptr::from_ref(&tcp).cast()) != 0
-    }
+pub(crate) fn answers_syn_cookie<A: Inet>(
+    ip: &A::Header,
+    tcp: &TcpHeader,
+    process: SocketAddress<A>,
+) -> bool {
+    let (mut ip, mut tcp) = (*ip, *tcp);
+    packet::rewrite_destination(&mut ip, &mut tcp, process, ChecksumState::Filled);
+    A::cookie_is_right(&ip, &tcp)
 }

@@ -10,6 +10,7 @@
 //! move between two that stay. Here the table that is there is changed, and no
 //! more than the number of slots that each is due demands, so none does.
 
+use super::super::address::Address;
 use super::{hash, quota};
 
 /// The number of a table's slots, a prime.
@@ -81,8 +82,8 @@ impl Claim {
 
 /// The seed of the process that listens at a process address, whose port is in
 /// host byte order.
-pub const fn seed(ip: [u8; 4], port: u16) -> u32 {
-    hash::nth(u32::from_be_bytes(ip), port as u32)
+pub fn seed<A: Address>(ip: A, port: u16) -> u32 {
+    hash::nth(hash::address(ip), port.into())
 }
 
 /// Gives each slot an owner, each claim as many as its weight is due and at least

@@ -15,6 +15,8 @@ mod rendezvous;
 mod slots;
 mod turns;
 
+use super::address::Address;
+
 /// How a service chooses among its processes.
 ///
 /// The numbers are those of enum `scheduler` in
@@ -123,13 +125,19 @@ pub trait Candidates {
     fn on_cpu(&self, index: usize) -> bool;
 }
 
+/// What the schedulers that go by a client's address go by.
+#[inline]
+pub fn client<A: Address>(ip: A) -> u32 {
+    hash::address(ip)
+}
+
 /// What a new connection brings.
 #[derive(Clone, Copy, Debug)]
 pub struct Occasion<'a> {
     /// Grows by one with each new connection of the service, and wraps.
     pub turn: u32,
-    /// The client's IPv4 address, in network byte order.
-    pub client: [u8; 4],
+    /// The hash of the client's address, see [`client`].
+    pub client: u32,
     /// The table that [`maglev::fill`] made of the same processes: the index
     /// of the owner of each slot. Empty unless the scheduler is
     /// [`Scheduler::Mh`].
@@ -163,7 +171,7 @@ pub fn choose(
     occasion: &Occasion<'_>,
 ) -> Option<usize> {
     let turn = occasion.turn;
-    let client = u32::from_be_bytes(occasion.client);
+    let client = occasion.client;
     match scheduler {
         Scheduler::Rr => turns::evenly(candidates, turn, |_| true),
         Scheduler::Wrr => turns::by_weight(candidates, turn),

@@ -6,7 +6,8 @@
 
 use proptest::prelude::*;
 use std::cell::Cell;
-use tcp_dispatch_core::schedule::{choose, Candidates, Occasion, Scheduler};
+use tcp_dispatch_core::schedule::maglev::{fill, seed, Claim, FREE, SLOTS};
+use tcp_dispatch_core::schedule::{choose, client, Candidates, Occasion, Scheduler};
 
 /// How many processes the distributions are tested with.
 pub const SIZES: [usize; 4] = [2, 3, 7, 100];
@@ -80,7 +81,7 @@ impl Service {
     pub fn at(&self, scheduler: Scheduler, turn: u32) -> Option<usize> {
         let occasion = Occasion {
             turn,
-            client: [198, 51, 100, 7],
+            client: client([198, 51, 100, 7]),
             slots: &[],
         };
         choose(scheduler, self, &occasion)
@@ -90,7 +91,7 @@ impl Service {
     pub fn of(&self, scheduler: Scheduler, client: u32, slots: &[u16]) -> Option<usize> {
         let occasion = Occasion {
             turn: 0,
-            client: client.to_be_bytes(),
+            client,
             slots,
         };
         choose(scheduler, self, &occasion)
@@ -168,4 +169,63 @@ pub fn living_service() -> impl Strategy<Value = Service> {
 /// Any scheduler.
 pub fn scheduler() -> impl Strategy<Value = Scheduler> {
     prop::sample::select(&Scheduler::ALL[..])
+}
+
+/// Maglev's table for the processes of a service.
+pub fn table(service: &Service) -> Vec<u16> {
+    table_of(SLOTS, service)
+}
+
+/// The same with another number of slots.
+pub fn table_of(slots: usize, service: &Service) -> Vec<u16> {
+    let mut claims: Vec<_> = (1..)
+        .zip(service.weights())
+        .map(|(port, weight)| Claim::new(seed([10, 77, 0, 1], port), weight))
+        .collect();
+    let mut slots = vec![FREE; slots];
+    fill(&mut slots, &mut claims);
+    slots
+}
+
+/// Asserts that clients are spread over processes as chance would by these shares:
+/// Pearson's test, with a bound that chance exceeds once in thousands of times.
+/// Clients and hashes being what they are, it is the same each time.
+pub fn assert_spread(counts: &[usize], shares: &[f64], what: &str) {
+    let all: usize = counts.iter().sum();
+    // The test is right where 5 are expected. Those with fewer are taken together.
+    let (mut cells, mut few) = (vec![], (0, 0.0));
+    for (&count, share) in counts.iter().zip(shares) {
+        assert!(count == 0 || *share > 0.0, "{what}: {counts:?}");
+        let expected = all as f64 * share;
+        if expected < 5.0 {
+            few = (few.0 + count, few.1 + expected);
+        } else {
+            cells.push((count, expected));
+        }
+    }
+    if few.1 >= 5.0 {
+        cells.push(few);
+    }
+    assert!(!cells.is_empty(), "{what}: {all} are too few to tell");
+    let part = |(count, expected): &(usize, f64)| (*count as f64 - expected).powi(2) / expected;
+    let sum: f64 = cells.iter().map(part).sum();
+    let freedom = cells.len() as f64;
+    let bound = freedom + 5.0 * f64::sqrt(2.0 * freedom) + 5.0;
+    assert!(sum < bound, "{what}: {sum} exceeds {bound}: {counts:?}");
+}
+
+/// How many of these homes are which process.
+pub fn count(homes: impl IntoIterator<Item = usize>, processes: usize) -> Vec<usize> {
+    let mut counts = vec![0; processes];
+    for home in homes {
+        counts[home] += 1;
+    }
+    counts
+}
+
+/// The part that each process has of all weights.
+pub fn shares(service: &Service) -> Vec<f64> {
+    let weights = service.weights();
+    let total: f64 = weights.iter().copied().map(f64::from).sum();
+    weights.into_iter().map(|w| f64::from(w) / total).collect()
 }
