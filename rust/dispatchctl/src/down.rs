@@ -6,7 +6,7 @@ use crate::failure::{Context, Failure};
 use crate::plumbing::{Devices, Found, DEVICES};
 use crate::rtnetlink::Rtnetlink;
 use nix::errno::Errno;
-use tcp_dispatch_netlink::{Client, Error, NetSettings};
+use tcp_dispatch_netlink::{AddressFamily, Client, Error, NetSettings};
 
 /// Takes away what `up` set up and returns what there is to show.
 pub fn run(force: bool) -> Result<String, Failure> {
@@ -25,7 +25,7 @@ pub fn run(force: bool) -> Result<String, Failure> {
             client
                 .net()
                 .doing(|| "read the namespace's settings".to_owned())?
-                .prefix()
+                .prefix(AddressFamily::Ipv4)
         }
         None => None,
     };
@@ -37,7 +37,7 @@ pub fn run(force: bool) -> Result<String, Failure> {
     // The prefix goes last: without the routes nothing can get in any more.
     if let (Some(client), Some(range)) = (&mut client, range) {
         client
-            .set_net(&NetSettings::default().process_prefix(None))
+            .set_net(&NetSettings::default().no_process_prefix(AddressFamily::Ipv4))
             .doing(|| format!("end the use of the process prefix {range}"))?;
     }
     Ok(String::new())

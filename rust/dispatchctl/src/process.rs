@@ -9,7 +9,7 @@ use crate::output::{field, json, table, warn_interrupted, Column};
 use crate::{service, traffic};
 use nix::errno::Errno;
 use tcp_dispatch_netlink::{
-    Address, Client, OwnedBy, Owner, Process, ProcessSettings, ProcessState,
+    Address, AddressFamily, Client, OwnedBy, Owner, Process, ProcessSettings, ProcessState,
 };
 
 /// Runs the command and returns what there is to show.
@@ -141,7 +141,10 @@ fn next(client: &mut Client, refusal: &Refusal<'_>, name: ProcessName) -> Option
             "add the service first: `dispatchctl service add {service}`"
         ));
     };
-    match (refusal.errno, client.net().ok()?.prefix()) {
+    match (
+        refusal.errno,
+        client.net().ok()?.prefix(AddressFamily::of(service.ip())),
+    ) {
         (Errno::EEXIST, _) => Some(format!(
             "`dispatchctl process set {service} {process}` changes its registration"
         )),

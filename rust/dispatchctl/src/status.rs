@@ -8,7 +8,7 @@ use crate::plumbing::{Found, DEVICES};
 use crate::rtnetlink::Rtnetlink;
 use crate::service;
 use serde::Serialize;
-use tcp_dispatch_netlink::{Client, Drops, Error, Net, Service};
+use tcp_dispatch_netlink::{AddressFamily, Client, Drops, Error, Net, Service};
 
 /// What the layer is and does in a network namespace.
 #[derive(Debug, Serialize)]
@@ -58,7 +58,7 @@ fn look() -> Result<Status, Failure> {
         warn_interrupted(list.interrupted, "the services");
         services = list.items;
     }
-    let range = net.as_ref().and_then(Net::prefix);
+    let range = net.as_ref().and_then(|net| net.prefix(AddressFamily::Ipv4));
     let found = Rtnetlink::open()
         .and_then(|mut route| Found::find(&mut route, &DEVICES, range))
         .doing(|| "look for devices, routes and rules".to_owned())?;
@@ -88,7 +88,7 @@ fn show(status: &Status) -> String {
         return text;
     };
     line("Module", "loaded");
-    let range = match net.prefix() {
+    let range = match net.prefix(AddressFamily::Ipv4) {
         Some(range) => range.to_string(),
         None => "none: `dispatchctl up` sets it".to_owned(),
     };
@@ -105,7 +105,9 @@ fn show(status: &Status) -> String {
             for (index, fault) in faults.iter().enumerate() {
                 line(if index == 0 { "Plumbing" } else { "" }, fault);
             }
-            let range = net.prefix().map(|range| format!(" --range {range}"));
+            let range = net
+                .prefix(AddressFamily::Ipv4)
+                .map(|range| format!(" --range {range}"));
             let range = range.unwrap_or_default();
             line("", &format!("`dispatchctl up{range}` mends it"));
         }
@@ -159,6 +161,8 @@ mod tests {
             net: Some(Net {
                 process_prefix: Some([10, 77, 0, 0].into()),
                 process_prefix_len: 16,
+                process_prefix_ipv6: None,
+                process_prefix_ipv6_len: 0,
                 max_connections: 1000,
                 services: 1,
                 connections: 250,

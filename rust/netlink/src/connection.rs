@@ -49,7 +49,13 @@ impl ConnectionFilter {
             process.map(|process| address::encode(connection::PROCESS_ADDRESS, process)),
             self.state
                 .map(|state| u32_value(connection::STATE, state.into())),
-            clients.map(|range| bytes(connection::CLIENT_PREFIX, &range.address().octets())),
+            clients.map(|range| {
+                address::encode_ip(
+                    connection::CLIENT_PREFIX,
+                    connection::CLIENT_PREFIX_IPV6,
+                    range.address(),
+                )
+            }),
             clients.map(|range| bytes(connection::CLIENT_PREFIX_LEN, &[range.len()])),
         ]
         .into_iter()
@@ -102,6 +108,35 @@ impl Decode for Connection {
 mod tests {
     use super::*;
     use crate::attribute::emit;
+
+    /// What a filter by a range of clients sends.
+    fn by_clients(range: &str) -> Vec<(u16, Vec<u8>)> {
+        let filter = ConnectionFilter {
+            client_prefix: Some(range.parse().unwrap()),
+            ..ConnectionFilter::default()
+        };
+        all(&emit(&filter.encode()))
+            .map(|attribute| attribute.map(|a| (a.kind(), a.value().to_vec())))
+            .collect::<Result<_, _>>()
+            .unwrap()
+    }
+
+    #[test]
+    fn a_range_of_clients_is_sent_as_the_attribute_of_its_family() {
+        let mut first = vec![0x20, 0x01, 0x0d, 0xb8];
+        first.resize(16, 0);
+        assert_eq!(
+            by_clients("2001:db8::/48"),
+            [
+                (connection::CLIENT_PREFIX_IPV6, first),
+                (connection::CLIENT_PREFIX_LEN, vec![48]),
+            ]
+        );
+        assert_eq!(
+            by_clients("198.51.100.0/24")[0].0,
+            connection::CLIENT_PREFIX
+        );
+    }
 
     #[test]
     fn a_filter_sends_what_it_narrows_by_and_nothing_else() {

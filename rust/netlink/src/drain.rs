@@ -2,7 +2,7 @@
 
 //! Draining: waiting for the end of a process's last connection.
 
-use crate::{Address, Client, Error, Events, ProcessSettings, ProcessState};
+use crate::{address, Address, Client, Error, Events, ProcessSettings, ProcessState};
 use nix::errno::Errno;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
@@ -52,8 +52,8 @@ impl Drain {
     pub fn watch(service: Address, process: Address) -> Result<Self, Error> {
         Ok(Self {
             events: Events::connect()?,
-            service,
-            process,
+            service: address::plain(service),
+            process: address::plain(process),
         })
     }
 

@@ -25,12 +25,16 @@
 //! # Ok::<(), tcp_dispatch_netlink::Error>(())
 //! ```
 //!
+//! Addresses are of IPv4 or of IPv6. A service, its processes and its clients
+//! are of one family.
+//!
 //! Everything is blocking. Requests are answered by the kernel at once; what
 //! waits for something to happen has an async form with feature `tokio`:
 //! `Events::wait_async`, `Drain::wait_async` and
 //! `Registration::wait_drained_async`.
 
 mod address;
+mod address_family;
 mod answer;
 mod attribute;
 mod client;
@@ -63,6 +67,7 @@ mod tcp_state;
 mod traffic;
 
 pub use address::Address;
+pub use address_family::AddressFamily;
 pub use client::Client;
 pub use connection::{Connection, ConnectionFilter};
 pub use drain::{Drain, DrainEnd};

@@ -85,6 +85,7 @@ mod tests {
         Stats, TcpState, Traffic,
     };
     use proptest::prelude::*;
+    use std::net::IpAddr;
 
     /// An attribute that a later kernel may add.
     const UNKNOWN: u16 = 200;
@@ -126,8 +127,8 @@ mod tests {
     }
 
     prop_compose! {
-        fn any_address()(ip: [u8; 4], port: u16) -> Address {
-            Address::new(ip.into(), port)
+        fn any_address()(ip: IpAddr, port: u16) -> Address {
+            Address::new(ip, port)
         }
     }
 
@@ -265,10 +266,13 @@ mod tests {
 
     #[test]
     fn an_object_whose_reply_has_its_name_alone_is_as_it_is_without_settings() {
-        let address: Address = "192.0.2.1:80".parse().unwrap();
-        let named = address::encode(service::SERVICE_ADDRESS, address);
-        let decoded = Service::decode(&emit(&[named])).unwrap();
-        assert_eq!(decoded, Service::new(address));
+        for (address, bits) in [("192.0.2.1:80", 32), ("[2001:db8::1]:80", 128)] {
+            let address: Address = address.parse().unwrap();
+            let named = address::encode(service::SERVICE_ADDRESS, address);
+            let decoded = Service::decode(&emit(&[named])).unwrap();
+            assert_eq!(decoded, Service::new(address));
+            assert_eq!(decoded.affinity_prefix_len, bits);
+        }
     }
 
     #[test]
@@ -277,6 +281,9 @@ mod tests {
         let shown = serde_norway::to_string(&Process::new(address, address)).unwrap();
         assert!(shown.contains("\nconnections: 0\n"), "{shown}");
         assert!(shown.contains("\nstate: active\n"), "{shown}");
+        let address: Address = "[2001:db8::1]:80".parse().unwrap();
+        let shown = serde_norway::to_string(&Process::new(address, address)).unwrap();
+        assert!(shown.contains("'[2001:db8::1]:80'"), "{shown}");
     }
 
     #[test]

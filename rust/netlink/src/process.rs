@@ -9,7 +9,6 @@ use crate::traffic::Kinds;
 use crate::{address, Address, Owner, ProcessState, Traffic};
 use netlink_packet_core::DecodeError;
 use serde::Serialize;
-use std::net::Ipv4Addr;
 
 const TRAFFIC: Kinds = Kinds {
     connections: process::CONNECTIONS,
@@ -82,14 +81,13 @@ impl Decode for Process {
     type Key = (Address, Address);
 
     fn decode(value: &[u8]) -> Result<Self, DecodeError> {
-        let (mut service, mut address) = (None, None);
-        let unknown = Address::new(Ipv4Addr::UNSPECIFIED, 0);
-        let mut decoded = Self::new(unknown, unknown);
+        let (mut service, mut listener) = (None, None);
+        let mut decoded = Self::new(address::UNKNOWN, address::UNKNOWN);
         for attribute in all(value) {
             let attribute = attribute?;
             match attribute.kind() {
                 process::SERVICE_ADDRESS => service = Some(address::decode(attribute.value())?),
-                process::PROCESS_ADDRESS => address = Some(address::decode(attribute.value())?),
+                process::PROCESS_ADDRESS => listener = Some(address::decode(attribute.value())?),
                 process::WEIGHT => {
                     decoded.weight = u32(&attribute)?
                         .try_into()
@@ -107,7 +105,7 @@ impl Decode for Process {
             }
         }
         decoded.service_address = required(service, "service-address")?;
-        decoded.process_address = required(address, "process-address")?;
+        decoded.process_address = required(listener, "process-address")?;
         Ok(decoded)
     }
 

@@ -2,9 +2,9 @@
 
 //! What a daemon needs: the registration of its own listening socket.
 
-use crate::{Address, Client, Drain, DrainEnd, Error, OwnedBy, Process, ProcessSettings};
+use crate::{address, Address, Client, Drain, DrainEnd, Error, OwnedBy, Process, ProcessSettings};
 use nix::errno::Errno;
-use nix::sys::socket::{getsockname, getsockopt, sockopt, SockaddrIn};
+use nix::sys::socket::{getsockname, getsockopt, sockopt, SockaddrStorage};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 
@@ -13,6 +13,9 @@ use std::time::Duration;
 /// The registration belongs to a netlink socket that this value holds, so that
 /// it ends however the program ends. Dropping the value unregisters: there are
 /// no new connections, and those that there are go on.
+///
+/// The socket is one of IPv4 or of IPv6, as the service is. One of IPv6 that
+/// is bound to an IPv4 address, as in `::ffff:10.77.0.1`, is one of IPv4.
 ///
 /// A child that was forked and runs on without an `execve` holds the netlink
 /// socket, too; the registration then ends with the last of them.
@@ -80,7 +83,7 @@ impl Registration {
     pub fn of(listener: &impl AsFd, service: Address) -> Registering<'_> {
         Registering {
             listener: listener.as_fd(),
-            service,
+            service: address::plain(service),
             settings: ProcessSettings::default(),
         }
     }
@@ -159,6 +162,9 @@ impl Drop for Registration {
     }
 }
 
+/// What a socket is that has no IP address.
+const NO_IP: &str = "it is no IPv4 socket, and no IPv6 socket either";
+
 /// The address that a socket listens on, if it can be a process address.
 fn listening_address(listener: BorrowedFd<'_>) -> Result<Address, Error> {
     let refuse = |cause: String| Err(Error::Listener(cause));
@@ -167,12 +173,19 @@ fn listening_address(listener: BorrowedFd<'_>) -> Result<Address, Error> {
         Ok(false) => return refuse("it doesn't listen; call `listen` first".to_owned()),
         Err(errno) => return refuse(errno.desc().to_owned()),
     }
-    let address: SockaddrIn = match getsockname(listener.as_raw_fd()) {
-        Ok(address) => address,
-        Err(Errno::EINVAL) => return refuse("it is no IPv4 socket".to_owned()),
+    let bound: SockaddrStorage = match getsockname(listener.as_raw_fd()) {
+        Ok(bound) => bound,
+        Err(Errno::EINVAL) => return refuse(NO_IP.to_owned()),
         Err(errno) => return refuse(errno.desc().to_owned()),
     };
-    let address = Address::from(address);
+    // An IPv6 socket may listen on an IPv4 address. Then its clients are
+    // clients of IPv4.
+    let (ip, port) = match (bound.as_sockaddr_in(), bound.as_sockaddr_in6()) {
+        (Some(bound), _) => (bound.ip().into(), bound.port()),
+        (None, Some(bound)) => (bound.ip().to_canonical(), bound.port()),
+        (None, None) => return refuse(NO_IP.to_owned()),
+    };
+    let address = Address::new(ip, port);
     if address.ip().is_unspecified() {
         return refuse(format!(
             "it is bound to {address}, which is no address of its own; \
@@ -195,16 +208,30 @@ mod tests {
     fn a_listener_is_registered_under_the_address_that_it_is_bound_to() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listening_address(listener.as_fd()).unwrap();
-        assert_eq!(
-            std::net::SocketAddr::V4(address),
-            listener.local_addr().unwrap()
-        );
+        assert_eq!(address, listener.local_addr().unwrap());
+    }
+
+    #[test]
+    fn a_listener_of_ipv6_is_registered_under_its_address_as_well() {
+        let listener = TcpListener::bind("[::1]:0").unwrap();
+        let address = listening_address(listener.as_fd()).unwrap();
+        assert_eq!(address, listener.local_addr().unwrap());
+    }
+
+    #[test]
+    fn a_listener_of_ipv6_on_an_ipv4_address_is_registered_as_one_of_ipv4() {
+        let listener = TcpListener::bind("[::ffff:127.0.0.1]:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let address = listening_address(listener.as_fd()).unwrap();
+        assert_eq!(address, Address::from(([127, 0, 0, 1], port)));
     }
 
     #[test]
     fn a_listener_on_all_addresses_is_refused_with_what_to_do() {
-        let listener = TcpListener::bind("0.0.0.0:0").unwrap();
-        assert!(refusal(&listener).contains("bind it to one"));
+        for all in ["0.0.0.0:0", "[::]:0", "[::ffff:0.0.0.0]:0"] {
+            let listener = TcpListener::bind(all).unwrap();
+            assert!(refusal(&listener).contains("bind it to one"), "{all}");
+        }
     }
 
     #[test]

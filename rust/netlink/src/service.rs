@@ -6,10 +6,10 @@ use crate::attribute::{self, all, required, u32, u8};
 use crate::message::Decode;
 use crate::spec::service;
 use crate::traffic::Kinds;
-use crate::{address, Address, Prefix, Refusal, Scheduler, Traffic};
+use crate::{address, Address, AddressFamily, Prefix, Refusal, Scheduler, Traffic};
 use netlink_packet_core::DecodeError;
 use serde::Serialize;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Number of a user or group that nobody is.
 pub(crate) const NOBODY: u32 = u32::MAX;
@@ -45,9 +45,11 @@ pub struct Service {
     pub registrant_uid: Option<u32>,
     /// The group whose members may register processes, if there is one.
     pub registrant_gid: Option<u32>,
-    /// First address of the range that registrants may take process addresses
-    /// from.
+    /// First address of the range that registrants of an IPv4 service may take
+    /// process addresses from.
     pub registrant_prefix: Option<Ipv4Addr>,
+    /// The same of an IPv6 service.
+    pub registrant_prefix_ipv6: Option<Ipv6Addr>,
     /// The range's prefix length; zero if there is no range.
     pub registrant_prefix_len: u8,
 }
@@ -62,10 +64,11 @@ impl Service {
             scheduler: Scheduler::Rr,
             refusal: Refusal::Tcp,
             affinity_timeout: 0,
-            affinity_prefix_len: 32,
+            affinity_prefix_len: AddressFamily::of(service_address.ip()).bits(),
             registrant_uid: None,
             registrant_gid: None,
             registrant_prefix: None,
+            registrant_prefix_ipv6: None,
             registrant_prefix_len: 0,
         }
     }
@@ -73,7 +76,12 @@ impl Service {
     /// The range that registrants may take process addresses from, if there is
     /// one.
     pub fn registrant_range(&self) -> Option<Prefix> {
-        Prefix::new(self.registrant_prefix?, self.registrant_prefix_len).ok()
+        let first = match (self.registrant_prefix, self.registrant_prefix_ipv6) {
+            (Some(first), _) => first.into(),
+            (None, Some(first)) => first.into(),
+            (None, None) => return None,
+        };
+        Prefix::new(first, self.registrant_prefix_len).ok()
     }
 }
 
@@ -81,28 +89,34 @@ impl Decode for Service {
     type Key = Address;
 
     fn decode(value: &[u8]) -> Result<Self, DecodeError> {
-        let mut address = None;
-        let mut decoded = Self::new(Address::new(Ipv4Addr::UNSPECIFIED, 0));
+        let (mut name, mut affinity_prefix_len) = (None, None);
+        let mut decoded = Self::new(address::UNKNOWN);
         for attribute in all(value) {
             let attribute = attribute?;
             match attribute.kind() {
-                service::SERVICE_ADDRESS => address = Some(address::decode(attribute.value())?),
+                service::SERVICE_ADDRESS => name = Some(address::decode(attribute.value())?),
                 service::PROCESSES => decoded.processes = u32(&attribute)?,
                 service::SCHEDULER => decoded.scheduler = u32(&attribute)?.into(),
                 service::REFUSAL => decoded.refusal = u32(&attribute)?.into(),
                 service::AFFINITY_TIMEOUT => decoded.affinity_timeout = u32(&attribute)?,
-                service::AFFINITY_PREFIX_LEN => decoded.affinity_prefix_len = u8(&attribute)?,
+                service::AFFINITY_PREFIX_LEN => affinity_prefix_len = Some(u8(&attribute)?),
                 service::REGISTRANT_UID => decoded.registrant_uid = somebody(u32(&attribute)?),
                 service::REGISTRANT_GID => decoded.registrant_gid = somebody(u32(&attribute)?),
                 service::REGISTRANT_PREFIX => {
                     let ip = Ipv4Addr::from(attribute::array(&attribute)?);
                     decoded.registrant_prefix = (!ip.is_unspecified()).then_some(ip);
                 }
+                service::REGISTRANT_PREFIX_IPV6 => {
+                    let ip = Ipv6Addr::from(attribute::array::<16>(&attribute)?);
+                    decoded.registrant_prefix_ipv6 = (!ip.is_unspecified()).then_some(ip);
+                }
                 service::REGISTRANT_PREFIX_LEN => decoded.registrant_prefix_len = u8(&attribute)?,
                 _ => decoded.traffic.take(&attribute, &TRAFFIC)?,
             }
         }
-        decoded.service_address = required(address, "service-address")?;
+        decoded.service_address = required(name, "service-address")?;
+        let whole = AddressFamily::of(decoded.service_address.ip()).bits();
+        decoded.affinity_prefix_len = affinity_prefix_len.unwrap_or(whole);
         Ok(decoded)
     }
 

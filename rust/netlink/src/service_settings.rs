@@ -5,7 +5,7 @@
 use crate::attribute::{bytes, u32_value, Attribute};
 use crate::service::NOBODY;
 use crate::spec::service;
-use crate::{Prefix, Refusal, Scheduler};
+use crate::{address, Prefix, Refusal, Scheduler};
 use std::time::Duration;
 
 /// How a service is to work. What isn't set stays as it is, or for a new
@@ -44,7 +44,7 @@ impl ServiceSettings {
     }
 
     /// Take clients whose addresses have this many leading bits in common, 0
-    /// to 32, for one.
+    /// to 32 or for IPv6 to 128, for one.
     pub fn affinity_prefix_len(mut self, len: u8) -> Self {
         self.affinity_prefix_len = Some(len);
         self
@@ -62,7 +62,8 @@ impl ServiceSettings {
         self
     }
 
-    /// Let registrants take process addresses from this range, or none at all.
+    /// Let registrants take process addresses from this range, which is of the
+    /// service's family, or none at all.
     pub fn registrant_range(mut self, range: Option<Prefix>) -> Self {
         self.registrant_range = Some(range);
         self
@@ -84,9 +85,13 @@ impl ServiceSettings {
             user(service::REGISTRANT_UID, self.registrant_uid),
             user(service::REGISTRANT_GID, self.registrant_gid),
             // No range is a length of zero alone.
-            range
-                .flatten()
-                .map(|range| bytes(service::REGISTRANT_PREFIX, &range.address().octets())),
+            range.flatten().map(|range| {
+                address::encode_ip(
+                    service::REGISTRANT_PREFIX,
+                    service::REGISTRANT_PREFIX_IPV6,
+                    range.address(),
+                )
+            }),
             range.map(|range| {
                 let len = range.map_or(0, |range| range.len());
                 bytes(service::REGISTRANT_PREFIX_LEN, &[len])
@@ -103,7 +108,7 @@ mod tests {
     use super::*;
     use crate::attribute::emit;
     use crate::message::Decode;
-    use crate::{address, Address, Service};
+    use crate::{Address, Service};
     use proptest::prelude::*;
 
     /// What a service is once the settings are applied.
@@ -120,12 +125,17 @@ mod tests {
             scheduler in 0u32..9,
             refusal in 0u32..4,
             timeout: u32,
-            prefix_len in 0u8..=32,
+            prefix_len in 0u8..=128,
             uid in 0..NOBODY,
             gid in 0..NOBODY,
-            range in 1u32..0x100,
+            first in 1u8..,
+            ipv6: bool,
         ) {
-            let range = Prefix::new((range << 24).into(), 8).unwrap();
+            let range = match ipv6 {
+                false => Prefix::new([first, 0, 0, 0].into(), 8),
+                true => Prefix::new([u16::from(first) << 8, 0, 0, 0, 0, 0, 0, 0].into(), 8),
+            };
+            let range = range.unwrap();
             let service = applied(
                 ServiceSettings::default()
                     .scheduler(scheduler.into())

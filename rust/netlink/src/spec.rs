@@ -65,6 +65,7 @@ macro_rules! attribute_set {
 attribute_set!(socket_address "socket-address" {
     IPV4 = 1 "ipv4",
     PORT = 2 "port",
+    IPV6 = 3 "ipv6",
 });
 
 attribute_set!(stats "stats" {
@@ -98,6 +99,7 @@ attribute_set!(service "service" {
     REGISTRANT_GID = 11 "registrant-gid",
     REGISTRANT_PREFIX = 12 "registrant-prefix",
     REGISTRANT_PREFIX_LEN = 13 "registrant-prefix-len",
+    REGISTRANT_PREFIX_IPV6 = 14 "registrant-prefix-ipv6",
 });
 
 attribute_set!(process "process" {
@@ -126,6 +128,7 @@ attribute_set!(connection "connection" {
     AGE = 5 "age",
     CLIENT_PREFIX = 6 "client-prefix",
     CLIENT_PREFIX_LEN = 7 "client-prefix-len",
+    CLIENT_PREFIX_IPV6 = 8 "client-prefix-ipv6",
 });
 
 attribute_set!(refused "refused" {
@@ -142,6 +145,8 @@ attribute_set!(net "net" {
     SERVICES = 4 "services",
     CONNECTIONS = 5 "connections",
     DROPS = 6 "drops" in drops,
+    PROCESS_PREFIX_IPV6 = 7 "process-prefix-ipv6",
+    PROCESS_PREFIX_IPV6_LEN = 8 "process-prefix-ipv6-len",
 });
 
 /// Declares the operations: their numbers, names and attribute sets.

@@ -4,7 +4,7 @@
 
 use crate::accounts;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 use tcp_dispatch_netlink::{Address, Prefix, UnknownName};
@@ -59,8 +59,8 @@ pub fn range(text: &str) -> Result<OrNone<Prefix>, String> {
 
 /// A range of clients; an address alone is a range of one.
 pub fn clients(text: &str) -> Result<Prefix, String> {
-    let range = match text.parse::<Ipv4Addr>() {
-        Ok(address) => Prefix::new(address, 32),
+    let range = match text.parse::<IpAddr>() {
+        Ok(address) => Ok(Prefix::of_one(address)),
         Err(_) => text.parse(),
     };
     range.map_err(|error| error.to_string())

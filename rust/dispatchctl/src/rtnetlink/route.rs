@@ -60,7 +60,7 @@ impl Route {
             ..RouteHeader::default()
         };
         let destination = self.destination.map(|prefix| {
-            let first = RouteAddress::Inet(prefix.address());
+            let first = RouteAddress::from(prefix.address());
             RouteAttribute::Destination(first)
         });
         message.attributes.extend(destination);
@@ -130,7 +130,8 @@ fn read(message: RouteMessage) -> Option<Route> {
             RouteAttribute::Oif(index) => device = index,
             RouteAttribute::Priority(number) => metric = number,
             RouteAttribute::Destination(RouteAddress::Inet(first)) => {
-                destination = Prefix::new(first, message.header.destination_prefix_length).ok();
+                destination =
+                    Prefix::new(first.into(), message.header.destination_prefix_length).ok();
             }
             _ => {}
         }

@@ -7,7 +7,6 @@ use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::route::{RouteHeader, RouteProtocol};
 use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleHeader, RuleMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
-use std::net::IpAddr;
 use tcp_dispatch_netlink::{Error, Prefix};
 
 /// A rule `from SOURCE lookup TABLE`.
@@ -34,7 +33,7 @@ impl Rule {
             ..RuleHeader::default()
         };
         message.attributes = vec![
-            RuleAttribute::Source(IpAddr::V4(self.source.address())),
+            RuleAttribute::Source(self.source.address()),
             RuleAttribute::Priority(self.priority),
             RuleAttribute::Table(self.table),
             RuleAttribute::Protocol(self.protocol),
@@ -86,7 +85,7 @@ fn read(message: RuleMessage) -> Option<Rule> {
             RuleAttribute::Priority(priority) => rule.priority = priority,
             RuleAttribute::Table(table) => rule.table = table,
             RuleAttribute::Protocol(protocol) => rule.protocol = protocol,
-            RuleAttribute::Source(IpAddr::V4(first)) => {
+            RuleAttribute::Source(first) => {
                 source = Prefix::new(first, header.src_len).ok();
             }
             // A rule that asks for more does not get all that the range sends.

@@ -5,14 +5,14 @@
 use crate::failure::{Context, Failure};
 use nix::errno::Errno;
 use nix::sys::socket::{
-    bind, setsockopt, socket, sockopt, AddressFamily, SockFlag, SockType, SockaddrIn,
+    self, bind, setsockopt, socket, sockopt, SockFlag, SockType, SockaddrStorage,
 };
 use std::collections::HashSet;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use tcp_dispatch_netlink::{Address, Client, Prefix, Service};
+use tcp_dispatch_netlink::{Address, AddressFamily, Client, Prefix, Service};
 
 /// A process address that this program has for itself, among all that run
 /// daemons in the network namespace.
@@ -41,17 +41,12 @@ pub fn claim(
     doing: impl Fn() -> String,
 ) -> Result<Claim, Failure> {
     let net = client.net().doing(&doing)?;
+    let prefix = net.prefix(AddressFamily::of(service.service_address.ip()));
     if let Some(address) = given {
-        check(
-            client,
-            service.service_address,
-            address,
-            net.prefix(),
-            &doing,
-        )?;
+        check(client, service.service_address, address, prefix, &doing)?;
         return try_claim(address).map_err(|taken| explain(taken, address, doing()));
     }
-    let Some(range) = service.registrant_range().or(net.prefix()) else {
+    let Some(range) = service.registrant_range().or(prefix) else {
         return Err(
             Failure::new(doing(), "there is no range of process addresses")
                 .next("`dispatchctl up` sets one"),
@@ -74,7 +69,7 @@ fn check(
     range: Option<Prefix>,
     doing: impl Fn() -> String,
 ) -> Result<(), Failure> {
-    if let Some(range) = range.filter(|range| !range.contains(*address.ip())) {
+    if let Some(range) = range.filter(|range| !range.contains(address.ip())) {
         let cause = format!("{address} is not of the range of process addresses, {range}");
         return Err(Failure::new(doing(), cause).next(
             "choose one of the range with --address, or leave that out to get one that is free",
@@ -134,14 +129,17 @@ fn try_claim(address: Address) -> Result<Claim, Taken> {
 /// Binds an address for a moment, without listening.
 fn try_bind(address: Address) -> Result<(), Errno> {
     let stream = socket(
-        AddressFamily::Inet,
+        match AddressFamily::of(address.ip()) {
+            AddressFamily::Ipv4 => socket::AddressFamily::Inet,
+            AddressFamily::Ipv6 => socket::AddressFamily::Inet6,
+        },
         SockType::Stream,
         SockFlag::SOCK_CLOEXEC,
         None,
     )?;
     // What is left of connections that have ended is no obstacle to a daemon.
     setsockopt(&stream, sockopt::ReuseAddr, &true)?;
-    bind(stream.as_raw_fd(), &SockaddrIn::from(address))
+    bind(stream.as_raw_fd(), &SockaddrStorage::from(address))
 }
 
 fn explain(taken: Taken, address: Address, doing: String) -> Failure {

@@ -12,7 +12,7 @@ use crate::module;
 use crate::plumbing::{Found, DEVICES};
 use crate::rtnetlink::Rtnetlink;
 
-use tcp_dispatch_netlink::{Client, NetSettings, Prefix};
+use tcp_dispatch_netlink::{AddressFamily, Client, NetSettings, Prefix};
 
 /// Sets up the network namespace and returns what there is to show.
 pub fn run(settings: &UpSettings) -> Result<String, Failure> {
@@ -24,18 +24,18 @@ pub fn run(settings: &UpSettings) -> Result<String, Failure> {
         .doing(|| "read the namespace's settings".to_owned())?;
     let found = Found::find(&mut route, &DEVICES, Some(range))
         .doing(|| "look for devices, routes and rules".to_owned())?;
-    check(settings, net.prefix(), &found)?;
+    check(settings, net.prefix(AddressFamily::Ipv4), &found)?;
 
     // The prefix comes first: from then on nothing from outside gets through
     // to a process address, which the routes would otherwise let in.
-    let new_prefix = net.prefix().is_none();
+    let new_prefix = net.prefix(AddressFamily::Ipv4).is_none();
     set_net(&mut client, settings)?;
     let mut steps = Steps::new(&mut route, &DEVICES);
     if let Err(failure) = steps.all(range, settings.table, &found) {
         steps.undo();
         let mut before = NetSettings::default().max_connections(net.max_connections);
         if new_prefix {
-            before = before.process_prefix(None);
+            before = before.no_process_prefix(AddressFamily::Ipv4);
         }
         if let Err(error) = client.set_net(&before) {
             eprintln!("dispatchctl: cannot set the process prefix back: {error}");
@@ -74,7 +74,7 @@ fn check(settings: &UpSettings, prefix: Option<Prefix>, found: &Found) -> Result
 }
 
 fn set_net(client: &mut Client, settings: &UpSettings) -> Result<(), Failure> {
-    let mut change = NetSettings::default().process_prefix(Some(settings.range));
+    let mut change = NetSettings::default().process_prefix(settings.range);
     if let Some(limit) = settings.max_connections {
         change = change.max_connections(limit);
     }
