@@ -3,10 +3,10 @@
 //! `dispatchctl down`.
 
 use crate::failure::{Context, Failure};
-use crate::plumbing::{Devices, Found, DEVICES};
+use crate::plumbing::{default_of, list, Devices, Found, DEVICES};
 use crate::rtnetlink::Rtnetlink;
 use nix::errno::Errno;
-use tcp_dispatch_netlink::{AddressFamily, Client, Error, NetSettings};
+use tcp_dispatch_netlink::{Client, Error, NetSettings, Prefix};
 
 /// Takes away what `up` set up and returns what there is to show.
 pub fn run(force: bool) -> Result<String, Failure> {
@@ -15,7 +15,7 @@ pub fn run(force: bool) -> Result<String, Failure> {
         Err(Error::NotLoaded) => None,
         other => Some(other.doing(|| "reach the module tcp_dispatch".to_owned())?),
     };
-    let range = match &mut client {
+    let ranges: Vec<_> = match &mut client {
         Some(client) => {
             if force {
                 remove_services(client)?;
@@ -25,20 +25,23 @@ pub fn run(force: bool) -> Result<String, Failure> {
             client
                 .net()
                 .doing(|| "read the namespace's settings".to_owned())?
-                .prefix(AddressFamily::Ipv4)
+                .prefixes()
+                .collect()
         }
-        None => None,
+        None => Vec::new(),
     };
 
     let mut route = Rtnetlink::open().doing(|| "open a routing socket".to_owned())?;
-    let found = Found::find(&mut route, &DEVICES, range)
+    let found = Found::find(&mut route, &DEVICES, &ranges)
         .doing(|| "look for devices, routes and rules".to_owned())?;
     remove(&mut route, &DEVICES, &found)?;
-    // The prefix goes last: without the routes nothing can get in any more.
-    if let (Some(client), Some(range)) = (&mut client, range) {
+    // The prefixes go last: without the routes nothing can get in any more.
+    if let Some(client) = client.as_mut().filter(|_| !ranges.is_empty()) {
+        let none =
+            |settings: NetSettings, range: &Prefix| settings.no_process_prefix(range.family());
         client
-            .set_net(&NetSettings::default().no_process_prefix(AddressFamily::Ipv4))
-            .doing(|| format!("end the use of the process prefix {range}"))?;
+            .set_net(&ranges.iter().fold(NetSettings::default(), none))
+            .doing(|| format!("end the use of the process prefix {}", list(&ranges)))?;
     }
     Ok(String::new())
 }
@@ -99,7 +102,9 @@ pub fn remove(route: &mut Rtnetlink, devices: &Devices, found: &Found) -> Result
         route.del_route(entry).doing(|| {
             let to = entry
                 .destination
-                .map_or("default".to_owned(), |prefix| prefix.to_string());
+                .map_or(default_of(entry.family).to_owned(), |prefix| {
+                    prefix.to_string()
+                });
             format!("delete the route `{to} table {}`", entry.table)
         })?;
     }

@@ -12,6 +12,7 @@ mod failure;
 mod module;
 mod monitor;
 mod netns;
+mod nonlocal_bind;
 mod output;
 mod plumbing;
 mod process;

@@ -4,11 +4,11 @@
 
 use crate::failure::{Context, Failure};
 use crate::output::{field, json, table, warn_interrupted, Column};
-use crate::plumbing::{Found, DEVICES};
+use crate::plumbing::{list, Found, DEVICES};
 use crate::rtnetlink::Rtnetlink;
 use crate::service;
 use serde::Serialize;
-use tcp_dispatch_netlink::{AddressFamily, Client, Drops, Error, Net, Service};
+use tcp_dispatch_netlink::{AddressFamily, Client, Drops, Error, Net, Prefix, Service};
 
 /// What the layer is and does in a network namespace.
 #[derive(Debug, Serialize)]
@@ -26,6 +26,7 @@ struct Status {
 struct Plumbing {
     whole: bool,
     table: Option<u32>,
+    table_ipv6: Option<u32>,
     faults: Vec<String>,
 }
 
@@ -58,13 +59,17 @@ fn look() -> Result<Status, Failure> {
         warn_interrupted(list.interrupted, "the services");
         services = list.items;
     }
-    let range = net.as_ref().and_then(|net| net.prefix(AddressFamily::Ipv4));
+    let ranges: Vec<_> = net.iter().flat_map(Net::prefixes).collect();
     let found = Rtnetlink::open()
-        .and_then(|mut route| Found::find(&mut route, &DEVICES, range))
+        .and_then(|mut route| Found::find(&mut route, &DEVICES, &ranges))
         .doing(|| "look for devices, routes and rules".to_owned())?;
     let faults = match &net {
-        Some(_) => found.faults(&DEVICES, range),
+        Some(_) => found.faults(&DEVICES, &ranges),
         None => vec!["the module is not loaded".to_owned()],
+    };
+    let table = |family| {
+        let of_family = |range: &&Prefix| range.family() == family;
+        found.table(*ranges.iter().find(of_family)?)
     };
     Ok(Status {
         module_loaded: net.is_some(),
@@ -72,7 +77,8 @@ fn look() -> Result<Status, Failure> {
         services,
         plumbing: Plumbing {
             whole: faults.is_empty(),
-            table: range.and_then(|range| found.table(range)),
+            table: table(AddressFamily::Ipv4),
+            table_ipv6: table(AddressFamily::Ipv6),
             faults,
         },
     })
@@ -88,11 +94,11 @@ fn show(status: &Status) -> String {
         return text;
     };
     line("Module", "loaded");
-    let range = match net.prefix(AddressFamily::Ipv4) {
-        Some(range) => range.to_string(),
-        None => "none: `dispatchctl up` sets it".to_owned(),
-    };
-    line("Process addresses", &range);
+    let ranges: Vec<_> = net.prefixes().collect();
+    match ranges.as_slice() {
+        [] => line("Process addresses", "none: `dispatchctl up` sets it"),
+        ranges => line("Process addresses", &list(ranges)),
+    }
     let fill = u128::from(net.connections) * 100 / u128::from(net.max_connections.max(1));
     line(
         "Connections",
@@ -105,11 +111,11 @@ fn show(status: &Status) -> String {
             for (index, fault) in faults.iter().enumerate() {
                 line(if index == 0 { "Plumbing" } else { "" }, fault);
             }
-            let range = net
-                .prefix(AddressFamily::Ipv4)
-                .map(|range| format!(" --range {range}"));
-            let range = range.unwrap_or_default();
-            line("", &format!("`dispatchctl up{range}` mends it"));
+            let options: String = ranges
+                .iter()
+                .map(|range| format!(" --range {range}"))
+                .collect();
+            line("", &format!("`dispatchctl up{options}` mends it"));
         }
     }
     if !status.services.is_empty() {
@@ -175,6 +181,7 @@ mod tests {
             plumbing: Plumbing {
                 whole: faults.is_empty(),
                 table: Some(77),
+                table_ipv6: None,
                 faults,
             },
         }
@@ -204,6 +211,39 @@ mod tests {
             shown.contains("`dispatchctl up --range 10.77.0.0/16` mends it"),
             "{shown}"
         );
+    }
+
+    /// The same, with a range of IPv6 as well.
+    fn status_of_both(faults: Vec<String>) -> Status {
+        let mut status = status(faults);
+        let net = status.net.as_mut().unwrap();
+        net.process_prefix_ipv6 = Some("fd77:6470::".parse().unwrap());
+        net.process_prefix_ipv6_len = 64;
+        status.plumbing.table_ipv6 = Some(77);
+        status
+    }
+
+    #[test]
+    fn a_status_shows_the_ranges_of_both_families() {
+        let shown = show(&status_of_both(Vec::new()));
+        assert!(
+            shown.contains("Process addresses  10.77.0.0/16 and fd77:6470::/64\n"),
+            "{shown}"
+        );
+        let shown = show(&status_of_both(vec!["device lo is down".to_owned()]));
+        assert!(
+            shown.contains("`dispatchctl up --range 10.77.0.0/16 --range fd77:6470::/64` mends it"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn json_says_the_same_of_both_families() {
+        let status = json(&status_of_both(Vec::new()));
+        let value: serde_json::Value = serde_json::from_str(&status).unwrap();
+        assert_eq!(value["net"]["process-prefix-ipv6"], "fd77:6470::");
+        assert_eq!(value["net"]["process-prefix-ipv6-len"], 64);
+        assert_eq!(value["plumbing"]["table-ipv6"], 77);
     }
 
     #[test]

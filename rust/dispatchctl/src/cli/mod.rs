@@ -54,7 +54,9 @@ pub enum Command {
     /// Starts the daemon, and registers it so that it gets connections as soon
     /// as it listens on its address. In COMMAND, {address} and {port} are
     /// filled in; the environment has TCP_DISPATCH_ADDRESS, TCP_DISPATCH_PORT
-    /// and TCP_DISPATCH_SERVICE. The daemon must stay in the foreground.
+    /// and TCP_DISPATCH_SERVICE. The address stands alone, without brackets:
+    /// with a port it is {address}:{port} for IPv4 and [{address}]:{port} for
+    /// IPv6. The daemon must stay in the foreground.
     ///
     /// The registration belongs to the daemon and ends with it. SIGTERM lets
     /// it drain and is then passed on to the daemon; a second SIGTERM ends the
@@ -80,9 +82,14 @@ pub enum Command {
     ///
     /// Loads the module if need be, creates the two devices, routes the range
     /// of process addresses and sets it as the process prefix. Running it again
-    /// mends what is missing. If a step fails, those before it are undone.
+    /// mends what is missing, of ranges that were set up before as well. If a
+    /// step fails, those before it are undone.
+    ///
+    /// For a range of IPv6 it sets the sysctl net.ipv6.ip_nonlocal_bind of the
+    /// namespace to 1, if it isn't, and says so: otherwise the addresses could
+    /// not be bound. `down` leaves it, since others may need it by then.
     Up(UpSettings),
-    /// Remove what `up` set up.
+    /// Remove what `up` set up, but for the sysctl net.ipv6.ip_nonlocal_bind.
     Down {
         /// Remove the services and their processes as well.
         #[arg(long)]
@@ -101,12 +108,20 @@ pub enum Command {
     },
 }
 
+/// The range of IPv4 that is set up unless another is given.
+const RANGE: &str = "10.77.0.0/16";
+/// A range of IPv6 to propose: a unique local one, which is routed nowhere. It
+/// is not set up unasked, since IPv6 needs a sysctl besides.
+pub const RANGE_IPV6: &str = "fd77:6470::/64";
+
 /// How to set up a network namespace.
 #[derive(Args, Clone, Debug)]
 pub struct UpSettings {
-    /// The range that process addresses are taken from.
-    #[arg(long, default_value = "10.77.0.0/16", value_name = "RANGE")]
-    pub range: Prefix,
+    /// The range that process addresses are taken from. Given twice, one of
+    /// IPv4 and one of IPv6; there is none of IPv6 unless it is given, as in
+    /// fd77:6470::/64.
+    #[arg(long, default_value = RANGE, value_name = "RANGE", value_parser = values::prefix)]
+    pub range: Vec<Prefix>,
     /// The routing table of what process addresses send.
     #[arg(long, default_value_t = 77, value_name = "TABLE", value_parser = table)]
     pub table: u32,
@@ -157,15 +172,35 @@ mod tests {
         let Command::Up(settings) = parse("up").unwrap().command else {
             panic!("not up");
         };
-        assert_eq!(settings.range.to_string(), "10.77.0.0/16");
+        let ranges: Vec<_> = settings.range.iter().map(Prefix::to_string).collect();
+        assert_eq!(ranges, ["10.77.0.0/16"]);
         assert_eq!(settings.table, 77);
         assert_eq!(settings.max_connections, None);
+    }
+
+    #[test]
+    fn up_takes_a_range_of_each_family() {
+        let ranges = |line| match parse(line).unwrap().command {
+            Command::Up(settings) => settings.range,
+            other => panic!("{other:?}"),
+        };
+        let [ipv4, ipv6] = ["10.77.0.0/16", RANGE_IPV6].map(|range| range.parse().unwrap());
+        assert_eq!(
+            ranges("up --range 10.77.0.0/16 --range fd77:6470::/64"),
+            [ipv4, ipv6]
+        );
+        assert_eq!(ranges("up --range fd77:6470::/64"), [ipv6]);
     }
 
     #[test]
     fn up_refuses_a_range_that_is_none_and_the_kernels_own_tables() {
         for line in [
             "up --range 10.77.0.1/16",
+            "up --range fd77:6470::1/64",
+            "up --range fd77:6470::/129",
+            "up --range fe80::/64",
+            "up --range ff05::/64",
+            "up --range ::ffff:10.77.0.0/112",
             "up --table 254",
             "up --max-connections 0",
         ] {

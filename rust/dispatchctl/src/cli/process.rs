@@ -73,10 +73,11 @@ pub enum ProcessCommand {
 /// What names a process.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct ProcessName {
-    /// The service's address, as in 192.0.2.1:80.
+    /// The service's address, as in 192.0.2.1:80 or [2001:db8::1]:80.
     #[arg(value_parser = values::address)]
     pub service: Address,
-    /// The address that the process listens on, as in 10.77.0.1:80.
+    /// The address that the process listens on, of the same family, as in
+    /// 10.77.0.1:80 or [fd77:6470::1]:80.
     #[arg(value_parser = values::address)]
     pub process: Address,
 }

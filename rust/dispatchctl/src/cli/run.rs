@@ -27,7 +27,7 @@ pub struct RunSettings {
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = values::drain_time)]
     pub drain_timeout: Duration,
     /// The daemon and its arguments. {address} and {port} in them are filled
-    /// in.
+    /// in; for IPv6 write [{address}]:{port}.
     #[arg(required = true, last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
 }

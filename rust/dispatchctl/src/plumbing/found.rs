@@ -2,9 +2,11 @@
 
 //! What there is of the plumbing, and what is wrong with it.
 
-use super::{last_route, local_route, port_route, same_route, Device, Devices};
+use super::{default_of, last_route, local_route, port_route, same_route, Device, Devices};
+use crate::nonlocal_bind;
 use crate::rtnetlink::{Link, Route, Rtnetlink, Rule, OURS, TABLE_LOCAL};
-use tcp_dispatch_netlink::{Error, Prefix};
+use netlink_packet_route::route::RouteProtocol;
+use tcp_dispatch_netlink::{AddressFamily, Error, Prefix};
 
 /// What there is in a network namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,39 +17,49 @@ pub struct Found {
     pub master: Option<Link>,
     /// The port device.
     pub port: Option<Link>,
-    /// The rules for the range, or made by the tool; in the kernel's order.
+    /// The rules for the ranges, or made by the tool; in the kernel's order.
     pub rules: Vec<Rule>,
-    /// The routes for the range or by the port, or made by the tool.
+    /// The routes for the ranges or by the port, or made by the tool.
     pub routes: Vec<Route>,
+    /// Whether IPv6 addresses that no device has can be bound; none if the
+    /// kernel has no IPv6.
+    pub nonlocal_bind: Option<bool>,
 }
 
 impl Found {
-    /// Looks for the plumbing of a range, or if that is not known for what the
-    /// tool made.
+    /// Looks for the plumbing of the ranges, and for what else the tool made.
     pub fn find(
         route: &mut Rtnetlink,
         devices: &Devices,
-        range: Option<Prefix>,
+        ranges: &[Prefix],
     ) -> Result<Self, Error> {
         let loopback = route.link("lo")?;
         let master = route.link(devices.master.name)?;
         let port = route.link(devices.port.name)?;
-        let mut rules = route.rules()?;
-        rules.retain(|rule| Some(rule.source) == range || rule.protocol == OURS);
+        let (mut rules, mut routes) = (Vec::new(), Vec::new());
+        for family in AddressFamily::ALL {
+            let mut of_family = route.rules(family)?;
+            of_family.retain(|rule| ranges.contains(&rule.source) || rule.protocol == OURS);
+            let mut tables = vec![TABLE_LOCAL];
+            tables.extend(of_family.iter().map(|rule| rule.table));
+            rules.append(&mut of_family);
 
-        let mut routes = route.routes(None, Some(OURS))?;
-        let mut tables = vec![TABLE_LOCAL];
-        tables.extend(rules.iter().map(|rule| rule.table));
-        for table in tables {
-            let of_range = |found: &Route| {
-                found.destination.is_some() && found.destination == range
-                    || same_route(found, &last_route(found.table))
-                    || port.as_ref().is_some_and(|port| found.device == port.index)
-            };
-            let more = route.routes(Some(table), None)?;
-            for found in more.into_iter().filter(of_range) {
-                if !routes.contains(&found) {
-                    routes.push(found);
+            routes.append(&mut route.routes(family, None, Some(OURS))?);
+            for table in tables {
+                let of_range = |found: &Route| {
+                    found
+                        .destination
+                        .is_some_and(|range| ranges.contains(&range))
+                        || same_route(found, &last_route(family, found.table))
+                        // What the kernel makes for a device goes with it.
+                        || port.as_ref().is_some_and(|port| found.device == port.index)
+                            && found.protocol != RouteProtocol::Kernel
+                };
+                let more = route.routes(family, Some(table), None)?;
+                for found in more.into_iter().filter(of_range) {
+                    if !routes.contains(&found) {
+                        routes.push(found);
+                    }
                 }
             }
         }
@@ -57,10 +69,11 @@ impl Found {
             port,
             rules,
             routes,
+            nonlocal_bind: nonlocal_bind::get(),
         })
     }
 
-    /// The table that the range's traffic is sent to.
+    /// The table that a range's traffic is sent to.
     pub fn table(&self, range: Prefix) -> Option<u32> {
         let rule = self.rules.iter().find(|rule| rule.source == range)?;
         Some(rule.table)
@@ -72,7 +85,7 @@ impl Found {
     }
 
     /// What is missing or wrong, a sentence each.
-    pub fn faults(&self, devices: &Devices, range: Option<Prefix>) -> Vec<String> {
+    pub fn faults(&self, devices: &Devices, ranges: &[Prefix]) -> Vec<String> {
         let mut faults = Vec::new();
         if !self.loopback.as_ref().is_some_and(|lo| lo.up) {
             faults.push("device lo is down".to_owned());
@@ -88,30 +101,47 @@ impl Found {
                 ));
             }
         }
-        let Some(range) = range else {
+        if ranges.is_empty() {
             faults.push("no process prefix is set".to_owned());
-            return faults;
-        };
+        }
+        for range in ranges {
+            faults.append(&mut self.faults_of(*range, devices));
+        }
+        faults
+    }
+
+    /// What is missing or wrong of a range's way.
+    fn faults_of(&self, range: Prefix, devices: &Devices) -> Vec<String> {
+        let mut faults = Vec::new();
+        let family = range.family();
         if let Some(lo) = &self.loopback {
             if !self.has_route(&local_route(range, lo.index)) {
                 faults.push(format!("the route `local {range} dev lo` is missing"));
             }
+        }
+        if family == AddressFamily::Ipv6 && self.nonlocal_bind != Some(true) {
+            faults.push(format!(
+                "{} is not 1: addresses of {range} can't be bound",
+                nonlocal_bind::NAME
+            ));
         }
         let Some(table) = self.table(range) else {
             faults.push(format!("the rule `from {range} lookup TABLE` is missing"));
             return faults;
         };
         if let Some(port) = &self.port {
-            if !self.has_route(&port_route(table, port.index)) {
+            if !self.has_route(&port_route(family, table, port.index)) {
                 faults.push(format!(
-                    "the route `default dev {} table {table}` is missing",
+                    "the route `{} dev {} table {table}` is missing",
+                    default_of(family),
                     devices.port.name
                 ));
             }
         }
-        if !self.has_route(&last_route(table)) {
+        if !self.has_route(&last_route(family, table)) {
             faults.push(format!(
-                "the route `unreachable default table {table}` is missing"
+                "the route `unreachable {} table {table}` is missing",
+                default_of(family)
             ));
         }
         faults
@@ -139,10 +169,18 @@ mod tests {
     use crate::plumbing::{rule, DEVICES};
     use crate::rtnetlink::RouteKind;
 
+    const IPV4: AddressFamily = AddressFamily::Ipv4;
+    const IPV6: AddressFamily = AddressFamily::Ipv6;
+
     fn range() -> Prefix {
         "10.77.0.0/16".parse().unwrap()
     }
 
+    fn range_ipv6() -> Prefix {
+        "fd77:6470::/64".parse().unwrap()
+    }
+
+    /// The plumbing of an IPv4 range.
     fn whole() -> Found {
         let link = |index, kind: Option<&str>, master| {
             Some(Link {
@@ -150,6 +188,7 @@ mod tests {
                 kind: kind.map(str::to_owned),
                 master,
                 up: true,
+                generates_addresses: false,
             })
         };
         Found {
@@ -157,14 +196,32 @@ mod tests {
             master: link(2, Some("tcp_dispatch"), None),
             port: link(3, Some("tcp_dispatch"), Some(2)),
             rules: vec![rule(range(), 77)],
-            routes: vec![local_route(range(), 1), port_route(77, 3), last_route(77)],
+            routes: vec![
+                local_route(range(), 1),
+                port_route(IPV4, 77, 3),
+                last_route(IPV4, 77),
+            ],
+            nonlocal_bind: Some(false),
         }
+    }
+
+    /// The plumbing of a range of each family.
+    fn whole_of_both() -> Found {
+        let mut found = whole();
+        found.rules.push(rule(range_ipv6(), 77));
+        found.routes.extend([
+            local_route(range_ipv6(), 1),
+            port_route(IPV6, 77, 3),
+            last_route(IPV6, 77),
+        ]);
+        found.nonlocal_bind = Some(true);
+        found
     }
 
     fn faults(change: impl FnOnce(&mut Found)) -> Vec<String> {
         let mut found = whole();
         change(&mut found);
-        found.faults(&DEVICES, Some(range()))
+        found.faults(&DEVICES, &[range()])
     }
 
     #[test]
@@ -174,7 +231,6 @@ mod tests {
 
     #[test]
     fn plumbing_that_someone_else_made_is_as_good() {
-        use netlink_packet_route::route::RouteProtocol;
         let other = |found: &mut Found| {
             for route in &mut found.routes {
                 route.protocol = RouteProtocol::Boot;
@@ -213,6 +269,55 @@ mod tests {
         );
     }
 
+    /// What is wrong with the plumbing of both families.
+    fn faults_of_both(change: impl FnOnce(&mut Found)) -> Vec<String> {
+        let mut found = whole_of_both();
+        change(&mut found);
+        found.faults(&DEVICES, &[range(), range_ipv6()])
+    }
+
+    #[test]
+    fn the_plumbing_of_one_family_is_none_of_the_other() {
+        assert!(faults_of_both(|_| ()).is_empty());
+        let ipv4_alone = |found: &mut Found| *found = whole();
+        assert_eq!(
+            faults_of_both(ipv4_alone),
+            [
+                "the route `local fd77:6470::/64 dev lo` is missing",
+                "net.ipv6.ip_nonlocal_bind is not 1: addresses of fd77:6470::/64 can't be bound",
+                "the rule `from fd77:6470::/64 lookup TABLE` is missing"
+            ]
+        );
+    }
+
+    #[test]
+    fn each_missing_part_of_ipv6_is_named_by_its_family() {
+        let without = |kind| {
+            move |found: &mut Found| {
+                found
+                    .routes
+                    .retain(|route| route.kind != kind || route.family == IPV4)
+            }
+        };
+        assert_eq!(
+            faults_of_both(without(RouteKind::Device)),
+            ["the route `::/0 dev tcp_dispatch1 table 77` is missing"]
+        );
+        assert_eq!(
+            faults_of_both(without(RouteKind::Unreachable)),
+            ["the route `unreachable ::/0 table 77` is missing"]
+        );
+        assert_eq!(
+            faults_of_both(|found| found.nonlocal_bind = Some(false)),
+            ["net.ipv6.ip_nonlocal_bind is not 1: addresses of fd77:6470::/64 can't be bound"]
+        );
+    }
+
+    #[test]
+    fn a_computer_without_ipv6_has_no_fault_of_ipv6() {
+        assert!(faults(|found| found.nonlocal_bind = None).is_empty());
+    }
+
     #[test]
     fn a_port_that_is_set_wrong_is_described() {
         let wrong = |found: &mut Found| {
@@ -232,6 +337,6 @@ mod tests {
     #[test]
     fn a_namespace_without_a_range_says_so() {
         let found = whole();
-        assert_eq!(found.faults(&DEVICES, None), ["no process prefix is set"]);
+        assert_eq!(found.faults(&DEVICES, &[]), ["no process prefix is set"]);
     }
 }

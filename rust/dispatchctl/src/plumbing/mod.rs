@@ -6,31 +6,51 @@
 //! routed to the port device, whose master is where the layer takes it:
 //!
 //! ```text
-//! local RANGE dev lo                        any process address can be bound
+//! local RANGE dev lo                        any process address is local
 //! from RANGE lookup TABLE                   behind the local table, so that
 //! default dev tcp_dispatch1 table TABLE     local clients are answered by lo
 //! unreachable default table TABLE           once the module and its devices are gone
 //! tcp_dispatch1 master tcp_dispatch0
 //! ```
 //!
-//! No setting below `/proc/sys/net` is needed: nothing ever comes in by the
-//! port, so that its `rp_filter` has nothing to judge.
+//! IPv6 has the same, beside it. So that local addresses can be bound, it needs
+//! [`nonlocal_bind`](crate::nonlocal_bind) besides; IPv4 needs no setting below
+//! `/proc/sys/net`: nothing ever comes in by the port, so that its `rp_filter`
+//! has nothing to judge. The devices have no addresses of their own, and don't
+//! ask for routers.
 
 mod found;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 pub use found::Found;
 
 use crate::module;
 use crate::rtnetlink::{Route, RouteKind, Rule, OURS, TABLE_LOCAL};
 use netlink_packet_route::route::RouteProtocol;
-use tcp_dispatch_netlink::Prefix;
+use tcp_dispatch_netlink::{AddressFamily, Prefix};
 
 /// Preference of the rule: behind the local table, before the main one.
 pub const PREFERENCE: u32 = 32765;
 /// Metric of the unreachable route: any other comes before it.
 const LAST: u32 = u32::MAX;
+
+/// The way of a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// The range that process addresses are taken from.
+    pub range: Prefix,
+    /// The routing table of what they send.
+    pub table: u32,
+}
+
+/// The metric of a route that isn't given one.
+fn usual_metric(family: AddressFamily) -> u32 {
+    match family {
+        AddressFamily::Ipv4 => 0,
+        AddressFamily::Ipv6 => 1024,
+    }
+}
 
 /// A device that the plumbing needs.
 #[derive(Clone, Copy, Debug)]
@@ -65,31 +85,34 @@ pub const DEVICES: Devices = Devices {
 /// The route that makes process addresses local.
 pub fn local_route(range: Prefix, loopback: u32) -> Route {
     Route {
+        family: range.family(),
         table: TABLE_LOCAL,
         destination: Some(range),
         kind: RouteKind::Local,
         device: loopback,
-        metric: 0,
+        metric: usual_metric(range.family()),
         protocol: OURS,
     }
 }
 
 /// The route that takes what processes send to the port.
-pub fn port_route(table: u32, port: u32) -> Route {
+pub fn port_route(family: AddressFamily, table: u32, port: u32) -> Route {
     Route {
+        family,
         table,
         destination: None,
         kind: RouteKind::Device,
         device: port,
-        metric: 0,
+        metric: usual_metric(family),
         protocol: OURS,
     }
 }
 
 /// The route that is left when the port is gone, with the module. Without it,
 /// what a process still sends would leave as it is, by the main table.
-pub fn last_route(table: u32) -> Route {
+pub fn last_route(family: AddressFamily, table: u32) -> Route {
     Route {
+        family,
         table,
         destination: None,
         kind: RouteKind::Unreachable,
@@ -107,6 +130,21 @@ pub fn rule(range: Prefix, table: u32) -> Rule {
         table,
         protocol: OURS,
     }
+}
+
+/// Where a route leads whose destination doesn't tell its family, as it is
+/// written.
+pub fn default_of(family: AddressFamily) -> &'static str {
+    match family {
+        AddressFamily::Ipv4 => "default",
+        AddressFamily::Ipv6 => "::/0",
+    }
+}
+
+/// Ranges, as they are written in a sentence.
+pub fn list(ranges: &[Prefix]) -> String {
+    let ranges: Vec<_> = ranges.iter().map(Prefix::to_string).collect();
+    ranges.join(" and ")
 }
 
 /// The same route, whoever made it.

@@ -2,6 +2,8 @@
 
 //! `dispatchctl process`.
 
+mod next;
+
 use crate::cli::{ProcessCommand, ProcessName};
 use crate::drain;
 use crate::failure::{Context, Failure, Refusal, USAGE};
@@ -9,7 +11,7 @@ use crate::output::{field, json, table, warn_interrupted, Column};
 use crate::{service, traffic};
 use nix::errno::Errno;
 use tcp_dispatch_netlink::{
-    Address, AddressFamily, Client, OwnedBy, Owner, Process, ProcessSettings, ProcessState,
+    Address, Client, OwnedBy, Owner, Process, ProcessSettings, ProcessState,
 };
 
 /// Runs the command and returns what there is to show.
@@ -118,7 +120,7 @@ pub fn add(
     let ProcessName { service, process } = name;
     client
         .process_add(service, process, owner, settings)
-        .doing_or(|| adding(name), |refusal| next(client, refusal, name))
+        .doing_or(|| adding(name), |refusal| next::next(client, refusal, name))
 }
 
 fn adding(name: ProcessName) -> String {
@@ -131,36 +133,6 @@ pub fn lists_others(refusal: &Refusal<'_>, service: Address) -> Option<String> {
         (refusal.errno == Errno::ENOENT)
             .then(|| format!("`dispatchctl process list {service}` shows those there are"))
     })
-}
-
-/// What to do if a process could not be added.
-fn next(client: &mut Client, refusal: &Refusal<'_>, name: ProcessName) -> Option<String> {
-    let ProcessName { service, process } = name;
-    let Ok(found) = client.service_get(service) else {
-        return Some(format!(
-            "add the service first: `dispatchctl service add {service}`"
-        ));
-    };
-    match (
-        refusal.errno,
-        client.net().ok()?.prefix(AddressFamily::of(service.ip())),
-    ) {
-        (Errno::EEXIST, _) => Some(format!(
-            "`dispatchctl process set {service} {process}` changes its registration"
-        )),
-        (Errno::EPERM | Errno::EACCES, _) => Some(format!(
-            "run it as root, or as a registrant of the service, with --pid and an address of \
-             the registrants' range; `dispatchctl service show {service}` shows who and where"
-        )),
-        (_, None) => Some("set a range of process addresses first: `dispatchctl up`".to_owned()),
-        (Errno::EADDRNOTAVAIL, Some(prefix)) => Some(match found.registrant_range() {
-            Some(range) => format!(
-                "process addresses are taken from {prefix}, those of registrants from {range}"
-            ),
-            None => format!("process addresses are taken from {prefix}"),
-        }),
-        _ => None,
-    }
 }
 
 /// A table of processes.
@@ -318,6 +290,23 @@ mod tests {
         for line in show(&[process]).lines() {
             assert!(line.len() <= 100, "{} columns: {line}", line.len());
         }
+    }
+
+    #[test]
+    fn the_table_is_readable_on_100_columns_with_the_longest_addresses() {
+        let mut process = process();
+        process.service_address = "[2001:db8:1111:2222:3333:4444:5555:6666]:65535"
+            .parse()
+            .unwrap();
+        process.process_address = "[fd77:6470::1111:2222]:65535".parse().unwrap();
+        process.state = ProcessState::Draining;
+        process.owner = Owner::Pid;
+        process.pid = Some(123_456);
+        let shown = show(&[process.clone(), process]);
+        for line in shown.lines() {
+            assert!(line.len() <= 100, "{} columns: {line}", line.len());
+        }
+        assert_eq!(shown.matches("[2001:").count(), 1, "{shown}");
     }
 
     #[test]

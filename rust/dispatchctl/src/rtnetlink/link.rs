@@ -4,7 +4,10 @@
 
 use super::Rtnetlink;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
-use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use netlink_packet_route::link::{
+    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoKind, LinkAttribute, LinkFlags, LinkInfo,
+    LinkMessage,
+};
 use netlink_packet_route::RouteNetlinkMessage;
 use nix::errno::Errno;
 use tcp_dispatch_netlink::Error;
@@ -20,6 +23,8 @@ pub struct Link {
     pub master: Option<u32>,
     /// Whether it was set up.
     pub up: bool,
+    /// Whether IPv6 gives it addresses by itself, and asks for routers by it.
+    pub generates_addresses: bool,
 }
 
 /// What to change of a device.
@@ -29,6 +34,8 @@ pub struct LinkChange {
     pub master: Option<u32>,
     /// Set it up.
     pub up: bool,
+    /// Let IPv6 give it no addresses by itself.
+    pub generate_no_addresses: bool,
 }
 
 impl LinkChange {
@@ -41,6 +48,13 @@ impl LinkChange {
         message
             .attributes
             .extend(self.master.map(LinkAttribute::Controller));
+        if self.generate_no_addresses {
+            let mode = AfSpecInet6::AddrGenMode(In6AddrGenMode::None);
+            let of_ipv6 = AfSpecUnspec::Inet6(vec![mode]);
+            message
+                .attributes
+                .push(LinkAttribute::AfSpecUnspec(vec![of_ipv6]));
+        }
         message
     }
 }
@@ -100,6 +114,7 @@ fn read(message: LinkMessage) -> Link {
         kind: None,
         master: None,
         up: message.header.flags.contains(LinkFlags::Up),
+        generates_addresses: false,
     };
     for attribute in message.attributes {
         match attribute {
@@ -110,8 +125,21 @@ fn read(message: LinkMessage) -> Link {
                     _ => None,
                 });
             }
+            LinkAttribute::AfSpecUnspec(families) => {
+                link.generates_addresses = families.iter().any(generates_addresses);
+            }
             _ => {}
         }
     }
     link
+}
+
+/// Whether a device's settings of a family have it generate addresses.
+fn generates_addresses(family: &AfSpecUnspec) -> bool {
+    let AfSpecUnspec::Inet6(settings) = family else {
+        return false;
+    };
+    settings.iter().any(|setting| {
+        matches!(setting, AfSpecInet6::AddrGenMode(mode) if *mode != In6AddrGenMode::None)
+    })
 }

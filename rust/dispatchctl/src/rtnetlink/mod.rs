@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Devices, routes and rules, by rtnetlink. IPv4 so far.
+//! Devices, routes and rules, by rtnetlink.
 
 mod link;
 mod route;
@@ -11,14 +11,22 @@ pub use route::{Route, RouteKind, TABLE_LOCAL};
 pub use rule::Rule;
 
 use netlink_packet_route::route::RouteProtocol;
-use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::{AddressFamily as Wire, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
-use tcp_dispatch_netlink::{Error, Socket};
+use tcp_dispatch_netlink::{AddressFamily, Error, Socket};
 
 /// Who made a route or a rule (`rtm_protocol`). The number is one that no
 /// routing daemon uses, so that what the tool made is found again even if the
 /// module has forgotten the range meanwhile.
 pub const OURS: RouteProtocol = RouteProtocol::Other(77);
+
+/// A family's number in messages.
+fn wire(family: AddressFamily) -> Wire {
+    match family {
+        AddressFamily::Ipv4 => Wire::Inet,
+        AddressFamily::Ipv6 => Wire::Inet6,
+    }
+}
 
 /// A routing socket, in the network namespace of the thread that opened it.
 pub struct Rtnetlink {

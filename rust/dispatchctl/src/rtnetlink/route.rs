@@ -2,14 +2,14 @@
 
 //! Routes.
 
-use super::Rtnetlink;
+use super::{wire, Rtnetlink};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
-use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use netlink_packet_route::RouteNetlinkMessage;
 use nix::errno::Errno;
-use tcp_dispatch_netlink::{Error, Prefix};
+use tcp_dispatch_netlink::{AddressFamily, Error, Prefix};
 
 /// Number of the table that local addresses are in.
 pub const TABLE_LOCAL: u32 = 255;
@@ -28,6 +28,8 @@ pub enum RouteKind {
 /// A route, as far as the tool cares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
+    /// The family of its destinations.
+    pub family: AddressFamily,
     /// The table that it is in.
     pub table: u32,
     /// The destinations that it is for; none for a default route.
@@ -51,7 +53,7 @@ impl Route {
             RouteKind::Unreachable => (RouteType::Unreachable, RouteScope::Universe),
         };
         message.header = RouteHeader {
-            address_family: AddressFamily::Inet,
+            address_family: wire(self.family),
             destination_prefix_length: self.destination.map_or(0, |prefix| prefix.len()),
             table: u8::try_from(self.table).unwrap_or(RouteHeader::RT_TABLE_UNSPEC),
             protocol: self.protocol,
@@ -73,15 +75,16 @@ impl Route {
 }
 
 impl Rtnetlink {
-    /// The local, device and unreachable routes of a table, or those of all tables that
+    /// A family's local, device and unreachable routes of a table, or those of all tables that
     /// `protocol` made.
     pub fn routes(
         &mut self,
+        family: AddressFamily,
         table: Option<u32>,
         protocol: Option<RouteProtocol>,
     ) -> Result<Vec<Route>, Error> {
         let mut message = RouteMessage::default();
-        message.header.address_family = AddressFamily::Inet;
+        message.header.address_family = wire(family);
         message.header.protocol = protocol.unwrap_or_default();
         message.attributes.extend(table.map(RouteAttribute::Table));
         let answer = match self.dump(RouteNetlinkMessage::GetRoute(message)) {
@@ -90,7 +93,7 @@ impl Rtnetlink {
             answer => answer?,
         };
         let routes = answer.into_iter().filter_map(|message| match message {
-            RouteNetlinkMessage::NewRoute(message) => read(message),
+            RouteNetlinkMessage::NewRoute(message) => read(family, message),
             _ => None,
         });
         // Kernels before 5.0 do not filter.
@@ -113,7 +116,11 @@ impl Rtnetlink {
     }
 }
 
-fn read(message: RouteMessage) -> Option<Route> {
+fn read(family: AddressFamily, message: RouteMessage) -> Option<Route> {
+    // A kernel without IPv6 answers with the routes of the families it has.
+    if message.header.address_family != wire(family) {
+        return None;
+    }
     let kind = match message.header.kind {
         RouteType::Local => RouteKind::Local,
         RouteType::Unicast => RouteKind::Device,
@@ -129,14 +136,23 @@ fn read(message: RouteMessage) -> Option<Route> {
             RouteAttribute::Table(number) => table = number,
             RouteAttribute::Oif(index) => device = index,
             RouteAttribute::Priority(number) => metric = number,
-            RouteAttribute::Destination(RouteAddress::Inet(first)) => {
-                destination =
-                    Prefix::new(first.into(), message.header.destination_prefix_length).ok();
+            RouteAttribute::Destination(first) => {
+                let first = match first {
+                    RouteAddress::Inet(first) => first.into(),
+                    RouteAddress::Inet6(first) => first.into(),
+                    _ => return None,
+                };
+                destination = Prefix::new(first, message.header.destination_prefix_length).ok();
             }
             _ => {}
         }
     }
+    if kind == RouteKind::Unreachable {
+        // IPv6 has it lead nowhere by the loopback device.
+        device = 0;
+    }
     Some(Route {
+        family,
         table,
         destination,
         kind,

@@ -3,6 +3,7 @@
 //! The address that a daemon is to listen on.
 
 use crate::failure::{Context, Failure};
+use crate::up;
 use nix::errno::Errno;
 use nix::sys::socket::{
     self, bind, setsockopt, socket, sockopt, SockFlag, SockType, SockaddrStorage,
@@ -13,6 +14,10 @@ use std::os::fd::AsRawFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use tcp_dispatch_netlink::{Address, AddressFamily, Client, Prefix, Service};
+
+/// How many addresses that aren't registered are tried before they are taken
+/// for all in use. A range of IPv6 has too many to try them all.
+const TRIES: usize = 65_536;
 
 /// A process address that this program has for itself, among all that run
 /// daemons in the network namespace.
@@ -41,16 +46,19 @@ pub fn claim(
     doing: impl Fn() -> String,
 ) -> Result<Claim, Failure> {
     let net = client.net().doing(&doing)?;
-    let prefix = net.prefix(AddressFamily::of(service.service_address.ip()));
+    let family = AddressFamily::of(service.service_address.ip());
+    let prefix = net.prefix(family);
     if let Some(address) = given {
+        check_family(family, address, &doing)?;
         check(client, service.service_address, address, prefix, &doing)?;
         return try_claim(address).map_err(|taken| explain(taken, address, doing()));
     }
     let Some(range) = service.registrant_range().or(prefix) else {
-        return Err(
-            Failure::new(doing(), "there is no range of process addresses")
-                .next("`dispatchctl up` sets one"),
-        );
+        return Err(Failure::new(
+            doing(),
+            format!("there is no range of process addresses of {family}"),
+        )
+        .next(format!("{} sets one", up::command(family))));
     };
     let registered = client.process_list(None).doing(&doing)?.items;
     let registered: HashSet<_> = registered
@@ -58,6 +66,22 @@ pub fn claim(
         .map(|process| process.process_address)
         .collect();
     first_free(range, service.service_address.port(), &registered, doing)
+}
+
+/// Whether an address is of the service's family.
+fn check_family(
+    family: AddressFamily,
+    address: Address,
+    doing: impl Fn() -> String,
+) -> Result<(), Failure> {
+    let other = AddressFamily::of(address.ip());
+    if other == family {
+        return Ok(());
+    }
+    let cause = format!("{address} is an address of {other}, and the service is of {family}");
+    Err(Failure::new(doing(), cause).next(format!(
+        "choose one of {family} with --address, or leave that out to get one that is free"
+    )))
 }
 
 /// Whether an address could be registered. The kernel judges when it is; but then the daemon runs
@@ -93,7 +117,8 @@ fn first_free(
     doing: impl Fn() -> String,
 ) -> Result<Claim, Failure> {
     let addresses = range.hosts().map(|host| Address::new(host, port));
-    for address in addresses.filter(|address| !registered.contains(address)) {
+    let candidates = addresses.filter(|address| !registered.contains(address));
+    for address in candidates.take(TRIES) {
         match try_claim(address) {
             Ok(claim) => return Ok(claim),
             Err(Taken::Claimed | Taken::Bind(Errno::EADDRINUSE)) => {}
@@ -101,9 +126,13 @@ fn first_free(
             Err(taken) => return Err(explain(taken, address, doing())),
         }
     }
+    let all = match range.family() {
+        AddressFamily::Ipv4 => "0.0.0.0",
+        AddressFamily::Ipv6 => "[::]",
+    };
     let cause = format!("no address of {range} is free at port {port}");
     Err(Failure::new(doing(), cause).next(format!(
-        "a daemon that listens on 0.0.0.0:{port} has them all; `ss -ltn` shows who listens"
+        "a daemon that listens on {all}:{port} has them all; `ss -ltn` shows who listens"
     )))
 }
 
@@ -156,9 +185,10 @@ fn explain(taken: Taken, address: Address, doing: String) -> Failure {
                     "choose another address; `ss -ltn` shows who listens on port {}",
                     address.port()
                 )),
-                Errno::EADDRNOTAVAIL => {
-                    failure.next("`dispatchctl up` makes all process addresses local")
-                }
+                Errno::EADDRNOTAVAIL => failure.next(
+                    "`dispatchctl up` makes all process addresses local, and lets those of IPv6 \
+                     be bound; `dispatchctl status` shows what is missing",
+                ),
                 Errno::EACCES => failure.next(
                     "choose a port from 1024 on with --address, or permit low ports by \
                      CAP_NET_BIND_SERVICE or the sysctl net.ipv4.ip_unprivileged_port_start",
@@ -193,6 +223,85 @@ mod tests {
         drop(claim);
         let found = free("127.77.0.0/24", port, &[at("127.77.0.1")]).unwrap();
         assert_eq!(found.address, at("127.77.0.3"));
+    }
+
+    /// A test of IPv6 has a network namespace of its own: only there is a range
+    /// of local addresses that nobody else has.
+    fn in_namespace_with(range: &str, test: impl FnOnce()) {
+        use crate::plumbing::{local_route, tests::in_namespace};
+        use crate::{nonlocal_bind, rtnetlink::LinkChange};
+        in_namespace(|route| {
+            let lo = route.link("lo").unwrap().unwrap().index;
+            let up = LinkChange {
+                up: true,
+                ..LinkChange::default()
+            };
+            route.set_link(lo, up).unwrap();
+            let local = local_route(range.parse().unwrap(), lo);
+            route.add_route(&local).unwrap();
+            nonlocal_bind::set(true).unwrap();
+            test();
+        });
+    }
+
+    #[test]
+    fn the_first_free_address_of_a_huge_range_is_found_at_once() {
+        in_namespace_with("fd77:6470::/64", || {
+            let at = |host: &str| {
+                format!("[fd77:6470::{host}]:80")
+                    .parse::<Address>()
+                    .unwrap()
+            };
+            let _listener = TcpListener::bind(at("2")).unwrap();
+            let claim = try_claim(at("3")).unwrap();
+            let found = free("fd77:6470::/64", 80, &[at("1")]).unwrap();
+            assert_eq!(found.address, at("4"));
+            drop(claim);
+            let found = free("fd77:6470::/64", 80, &[at("1")]).unwrap();
+            assert_eq!(found.address, at("3"));
+        });
+    }
+
+    #[test]
+    fn a_listener_on_all_addresses_takes_a_huge_range_and_is_told_of() {
+        in_namespace_with("fd77:6470::/64", || {
+            let _listener = TcpListener::bind("[::]:80").unwrap();
+            let failure = free("fd77:6470::/64", 80, &[]).unwrap_err().to_string();
+            assert!(
+                failure.contains("no address of fd77:6470::/64"),
+                "{failure}"
+            );
+            assert!(failure.contains("[::]:80"), "{failure}");
+        });
+    }
+
+    #[test]
+    fn an_ipv6_address_that_must_not_be_bound_is_refused_with_what_permits_it() {
+        in_namespace_with("fd77:6470::/64", || {
+            crate::nonlocal_bind::set(false).unwrap();
+            let failure = free("fd77:6470::/64", 80, &[]).unwrap_err().to_string();
+            assert!(failure.contains("`dispatchctl up`"), "{failure}");
+            assert!(
+                failure.contains("[fd77:6470::1]:80 can't be bound"),
+                "{failure}"
+            );
+        });
+    }
+
+    #[test]
+    fn an_address_of_the_other_family_is_refused_with_the_services() {
+        let check = |family, address: &str| {
+            let doing = || "run a daemon".to_owned();
+            check_family(family, address.parse().unwrap(), doing).map_err(|f| f.to_string())
+        };
+        let failure = check(AddressFamily::Ipv6, "10.77.0.1:80").unwrap_err();
+        assert!(
+            failure.contains("10.77.0.1:80 is an address of IPv4"),
+            "{failure}"
+        );
+        assert!(failure.contains("choose one of IPv6"), "{failure}");
+        assert!(check(AddressFamily::Ipv4, "[fd77:6470::1]:80").is_err());
+        assert_eq!(check(AddressFamily::Ipv6, "[fd77:6470::1]:80"), Ok(()));
     }
 
     #[test]

@@ -82,7 +82,8 @@ impl AsFd for Daemon {
     }
 }
 
-/// An argument, its `{address}` and `{port}` filled in. One that is no UTF-8
+/// An argument, its `{address}` and `{port}` filled in. An IPv6 address gets no
+/// brackets: not everything that takes one wants them. One that is no UTF-8
 /// stays as it is.
 fn fill_in(argument: &OsStr, address: Address) -> OsString {
     match argument.to_str() {
@@ -111,9 +112,12 @@ mod tests {
     use crate::signals;
 
     fn start(command: &[&str]) -> io::Result<Daemon> {
+        start_at(command, "192.0.2.1:80", "10.77.0.5:8080")
+    }
+
+    fn start_at(command: &[&str], service: &str, address: &str) -> io::Result<Daemon> {
         let command: Vec<_> = command.iter().map(OsString::from).collect();
-        let service = "192.0.2.1:80".parse().unwrap();
-        let address = "10.77.0.5:8080".parse().unwrap();
+        let (service, address) = (service.parse().unwrap(), address.parse().unwrap());
         Daemon::start(&command, service, address, SigSet::empty())
     }
 
@@ -132,6 +136,16 @@ mod tests {
                       -a $TCP_DISPATCH_PORT = 8080 -a $TCP_DISPATCH_SERVICE = 192.0.2.1:80";
         let argument = "on:{address}:{port}/{address}";
         assert_eq!(status(&["sh", "-c", script, argument]), 0);
+    }
+
+    #[test]
+    fn an_ipv6_address_is_filled_in_without_brackets() {
+        let script = "test $0 = [fd77:6470::5]:8080/fd77:6470::5 \
+                      -a $TCP_DISPATCH_ADDRESS = fd77:6470::5 \
+                      -a $TCP_DISPATCH_SERVICE = [2001:db8::1]:80";
+        let command = ["sh", "-c", script, "[{address}]:{port}/{address}"];
+        let daemon = start_at(&command, "[2001:db8::1]:80", "[fd77:6470::5]:8080").unwrap();
+        assert_eq!(end(daemon), 0);
     }
 
     #[test]

@@ -179,10 +179,13 @@ impl Run {
             code => code,
         };
         let failure = Failure::new(&self.doing, cause).status(code);
-        Ok(Some(failure.next(
-            "the command must stay in the foreground, and listen on {address}:{port} of its \
-             arguments",
-        )))
+        let form = match address.is_ipv4() {
+            true => "{address}:{port}",
+            false => "[{address}]:{port}",
+        };
+        Ok(Some(failure.next(format!(
+            "the command must stay in the foreground, and listen on {form} of its arguments"
+        ))))
     }
 
     /// Lets the daemon's connections end, until time is up, the daemon ends by

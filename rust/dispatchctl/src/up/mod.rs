@@ -2,133 +2,115 @@
 
 //! `dispatchctl up`.
 
+mod plan;
 mod steps;
 
 pub use steps::Steps;
 
-use crate::cli::UpSettings;
+use crate::cli::{UpSettings, RANGE_IPV6};
 use crate::failure::{Context, Failure};
 use crate::module;
-use crate::plumbing::{Found, DEVICES};
+use crate::nonlocal_bind;
+use crate::plumbing::{list, Found, Way, DEVICES};
 use crate::rtnetlink::Rtnetlink;
+use tcp_dispatch_netlink::{AddressFamily, Client, Net, NetSettings, Prefix};
 
-use tcp_dispatch_netlink::{AddressFamily, Client, NetSettings, Prefix};
+/// The command that sets a range of a family, as it is written in a sentence.
+pub fn command(family: AddressFamily) -> String {
+    match family {
+        AddressFamily::Ipv4 => "`dispatchctl up`".to_owned(),
+        AddressFamily::Ipv6 => format!("`dispatchctl up --range {RANGE_IPV6}`"),
+    }
+}
 
 /// Sets up the network namespace and returns what there is to show.
 pub fn run(settings: &UpSettings) -> Result<String, Failure> {
-    let range = settings.range;
+    plan::check_families(&settings.range)?;
     let mut client = module::load()?;
     let mut route = Rtnetlink::open().doing(|| "open a routing socket".to_owned())?;
     let net = client
         .net()
         .doing(|| "read the namespace's settings".to_owned())?;
-    let found = Found::find(&mut route, &DEVICES, Some(range))
+    let set: Vec<_> = net.prefixes().collect();
+    let ranges = [settings.range.as_slice(), &set].concat();
+    let found = Found::find(&mut route, &DEVICES, &ranges)
         .doing(|| "look for devices, routes and rules".to_owned())?;
-    check(settings, net.prefix(AddressFamily::Ipv4), &found)?;
+    let ways = plan::plan(settings, &set, &found)?;
+    let ranges: Vec<_> = ways.iter().map(|way| way.range).collect();
 
-    // The prefix comes first: from then on nothing from outside gets through
+    // The prefixes come first: from then on nothing from outside gets through
     // to a process address, which the routes would otherwise let in.
-    let new_prefix = net.prefix(AddressFamily::Ipv4).is_none();
-    set_net(&mut client, settings)?;
+    set_net(&mut client, settings, &ranges)?;
     let mut steps = Steps::new(&mut route, &DEVICES);
-    if let Err(failure) = steps.all(range, settings.table, &found) {
+    if let Err(failure) = steps.all(&ways, &found) {
         steps.undo();
-        let mut before = NetSettings::default().max_connections(net.max_connections);
-        if new_prefix {
-            before = before.no_process_prefix(AddressFamily::Ipv4);
-        }
-        if let Err(error) = client.set_net(&before) {
+        if let Err(error) = client.set_net(&before(&net, &ways)) {
             eprintln!("dispatchctl: cannot set the process prefix back: {error}");
         }
         return Err(failure);
     }
-    Ok(if steps.made_nothing() && !new_prefix {
-        format!("process addresses are taken from {range}: it was all there\n")
-    } else {
-        format!("process addresses are taken from {range}\n")
-    })
+    let there = steps.made_nothing() && ranges.iter().all(|range| set.contains(range));
+    let mut text = format!(
+        "process addresses are taken from {}{}\n",
+        list(&ranges),
+        if there { ": it was all there" } else { "" }
+    );
+    if steps.made_bindable() {
+        text += &format!(
+            "{} is 1 now: IPv6 addresses can be bound that no device has\n",
+            nonlocal_bind::NAME
+        );
+    }
+    Ok(text)
 }
 
-/// Refuses to set up a second way beside one that is in use.
-fn check(settings: &UpSettings, prefix: Option<Prefix>, found: &Found) -> Result<(), Failure> {
-    let refuse = |cause: String| {
-        let doing = format!("set up process addresses of {}", settings.range);
-        let next = "take the old ones away first: `dispatchctl down`";
-        Err(Failure::new(doing, cause).next(next))
-    };
-    if let Some(other) = prefix.filter(|prefix| *prefix != settings.range) {
-        return refuse(format!(
-            "the namespace takes process addresses from {other} already"
-        ));
+fn set_net(client: &mut Client, settings: &UpSettings, ranges: &[Prefix]) -> Result<(), Failure> {
+    let mut change = NetSettings::default();
+    for range in ranges {
+        change = change.process_prefix(*range);
     }
-    let differs = |rule: &&crate::rtnetlink::Rule| {
-        rule.source != settings.range || rule.table != settings.table
-    };
-    match found.rules.iter().find(differs) {
-        Some(rule) => refuse(format!(
-            "a rule sends {} to table {} already",
-            rule.source, rule.table
-        )),
-        None => Ok(()),
-    }
-}
-
-fn set_net(client: &mut Client, settings: &UpSettings) -> Result<(), Failure> {
-    let mut change = NetSettings::default().process_prefix(settings.range);
     if let Some(limit) = settings.max_connections {
         change = change.max_connections(limit);
     }
     client
         .set_net(&change)
-        .doing(|| format!("set the process prefix {}", settings.range))
+        .doing(|| format!("set the process prefix {}", list(ranges)))
+}
+
+/// What sets back what [`set_net`] changed.
+fn before(net: &Net, ways: &[Way]) -> NetSettings {
+    let mut before = NetSettings::default().max_connections(net.max_connections);
+    for family in ways.iter().map(|way| way.range.family()) {
+        if net.prefix(family).is_none() {
+            before = before.no_process_prefix(family);
+        }
+    }
+    before
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plumbing::rule;
-
-    fn settings() -> UpSettings {
-        UpSettings {
-            range: "10.77.0.0/16".parse().unwrap(),
-            table: 77,
-            max_connections: None,
-        }
-    }
-
-    fn found(rules: Vec<crate::rtnetlink::Rule>) -> Found {
-        Found {
-            loopback: None,
-            master: None,
-            port: None,
-            rules,
-            routes: Vec::new(),
-        }
-    }
 
     #[test]
-    fn a_second_range_is_refused_with_the_first() {
-        let other = "10.78.0.0/16".parse().unwrap();
-        let failure = check(&settings(), Some(other), &found(Vec::new())).unwrap_err();
-        assert_eq!(
-            failure.to_string(),
-            "cannot set up process addresses of 10.77.0.0/16: \
-             the namespace takes process addresses from 10.78.0.0/16 already\n\
-             take the old ones away first: `dispatchctl down`"
-        );
-    }
-
-    #[test]
-    fn a_second_table_is_refused_with_the_first() {
-        let rules = vec![rule(settings().range, 80)];
-        let failure = check(&settings(), None, &found(rules)).unwrap_err();
-        assert!(failure.to_string().contains("table 80"), "{failure}");
-    }
-
-    #[test]
-    fn the_same_range_and_table_may_be_set_up_again() {
-        let settings = settings();
-        let rules = vec![rule(settings.range, settings.table)];
-        check(&settings, Some(settings.range), &found(rules)).unwrap();
+    fn a_failure_ends_the_use_of_the_ranges_that_were_not_there_before() {
+        let ways: Vec<_> = ["10.77.0.0/16", RANGE_IPV6]
+            .map(|range| Way {
+                range: range.parse().unwrap(),
+                table: 77,
+            })
+            .into();
+        let mut net = Net::default();
+        let neither = NetSettings::default()
+            .max_connections(0)
+            .no_process_prefix(AddressFamily::Ipv4)
+            .no_process_prefix(AddressFamily::Ipv6);
+        assert_eq!(before(&net, &ways), neither);
+        net.process_prefix = Some([10, 77, 0, 0].into());
+        net.process_prefix_len = 16;
+        let ipv4 = NetSettings::default()
+            .max_connections(0)
+            .no_process_prefix(AddressFamily::Ipv6);
+        assert_eq!(before(&net, &ways), ipv4);
     }
 }

@@ -3,16 +3,21 @@
 //! The steps of `dispatchctl up`, each of which can be undone.
 
 use crate::failure::{Context, Failure};
-use crate::plumbing::{last_route, local_route, port_route, rule, Device, Devices, Found};
+use crate::nonlocal_bind;
+use crate::plumbing::{
+    default_of, last_route, local_route, port_route, rule, Device, Devices, Found, Way,
+};
 use crate::rtnetlink::{Link, LinkChange, Route, Rtnetlink, Rule};
 use nix::errno::Errno;
-use tcp_dispatch_netlink::Prefix;
+use std::io;
+use tcp_dispatch_netlink::AddressFamily;
 
 /// Something that was made, and is taken away if a later step fails.
 enum Made {
     Link(&'static str, u32),
     Route(Route),
     Rule(Rule),
+    NonlocalBind,
 }
 
 /// Steps under way.
@@ -37,25 +42,51 @@ impl<'a> Steps<'a> {
         self.made.is_empty()
     }
 
+    /// Whether IPv6 addresses can be bound that no device has, and couldn't before.
+    pub fn made_bindable(&self) -> bool {
+        let made = |made: &Made| matches!(made, Made::NonlocalBind);
+        self.made.iter().any(made)
+    }
+
     /// Makes what is missing.
-    pub fn all(&mut self, range: Prefix, table: u32, found: &Found) -> Result<(), Failure> {
+    pub fn all(&mut self, ways: &[Way], found: &Found) -> Result<(), Failure> {
         let loopback = self.loopback(found)?;
         let Devices { master, port } = *self.devices;
         let master = self.device(&master, found.master.as_ref(), LinkChange::default())?;
         let change = LinkChange {
             master: Some(master),
-            up: false,
+            ..LinkChange::default()
         };
         let port_index = self.device(&port, found.port.as_ref(), change)?;
 
-        self.add_route(local_route(range, loopback), found, || {
+        for way in ways {
+            self.way(*way, loopback, port_index, found)?;
+        }
+        Ok(())
+    }
+
+    /// Makes what is missing of a range's way.
+    fn way(
+        &mut self,
+        way: Way,
+        loopback: u32,
+        port_index: u32,
+        found: &Found,
+    ) -> Result<(), Failure> {
+        let Way { range, table } = way;
+        let family = range.family();
+        let (to, port) = (default_of(family), self.devices.port.name);
+        if family == AddressFamily::Ipv6 && found.nonlocal_bind != Some(true) {
+            self.make_bindable()?;
+        }
+        self.add_route(local_route(range, loopback), "lo", found, || {
             format!("add the route `local {range} dev lo`")
         })?;
-        self.add_route(port_route(table, port_index), found, || {
-            format!("add the route `default dev {} table {table}`", port.name)
+        self.add_route(port_route(family, table, port_index), port, found, || {
+            format!("add the route `{to} dev {port} table {table}`")
         })?;
-        self.add_route(last_route(table), found, || {
-            format!("add the route `unreachable default table {table}`")
+        self.add_route(last_route(family, table), "lo", found, || {
+            format!("add the route `unreachable {to} table {table}`")
         })?;
         if found.table(range).is_none() {
             let rule = rule(range, table);
@@ -64,6 +95,21 @@ impl<'a> Steps<'a> {
                 .doing(|| format!("add the rule `from {range} lookup {table}`"))?;
             self.made.push(Made::Rule(rule));
         }
+        Ok(())
+    }
+
+    /// Lets IPv6 addresses be bound that no device has.
+    fn make_bindable(&mut self) -> Result<(), Failure> {
+        nonlocal_bind::set(true).map_err(|error| {
+            let doing = format!("set {} to 1", nonlocal_bind::NAME);
+            match error.kind() {
+                io::ErrorKind::NotFound => Failure::new(doing, "this kernel has no IPv6")
+                    .next("leave the range of IPv6 out, or start the kernel without ipv6.disable"),
+                _ => Failure::new(doing, error)
+                    .next("set it where /proc/sys can be written to, and run this again"),
+            }
+        })?;
+        self.made.push(Made::NonlocalBind);
         Ok(())
     }
 
@@ -106,6 +152,7 @@ impl<'a> Steps<'a> {
                     .set_link(link.index, change)
                     .doing(|| format!("change device {name}"))?;
             }
+            self.generate_no_addresses(name, link)?;
             if !link.up {
                 self.set_up(name, link.index)?;
             }
@@ -130,9 +177,25 @@ impl<'a> Steps<'a> {
                 "the kernel created it without its master",
             ));
         }
+        self.generate_no_addresses(name, &link)?;
         // Set up only now: a port is not to be used before it has its master.
         self.set_up(name, link.index)?;
         Ok(link.index)
+    }
+
+    /// Keeps IPv6 from giving a device an address of its own, and from asking
+    /// for routers by it: there are none behind it.
+    fn generate_no_addresses(&mut self, name: &str, link: &Link) -> Result<(), Failure> {
+        if !link.generates_addresses {
+            return Ok(());
+        }
+        let change = LinkChange {
+            generate_no_addresses: true,
+            ..LinkChange::default()
+        };
+        self.route
+            .set_link(link.index, change)
+            .doing(|| format!("set the address generation mode of device {name} to none"))
     }
 
     fn set_up(&mut self, name: &str, index: u32) -> Result<(), Failure> {
@@ -148,11 +211,20 @@ impl<'a> Steps<'a> {
     fn add_route(
         &mut self,
         route: Route,
+        device: &str,
         found: &Found,
         doing: impl FnOnce() -> String,
     ) -> Result<(), Failure> {
         if !found.has_route(&route) {
-            self.route.add_route(&route).doing(doing)?;
+            self.route.add_route(&route).doing_or(doing, |refusal| {
+                let disabled =
+                    route.family == AddressFamily::Ipv6 && refusal.errno == Errno::EACCES;
+                disabled.then(|| {
+                    format!(
+                        "IPv6 must not be disabled: `sysctl net.ipv6.conf.{device}.disable_ipv6=0`"
+                    )
+                })
+            })?;
             self.made.push(Made::Route(route));
         }
         Ok(())
@@ -171,6 +243,13 @@ impl<'a> Steps<'a> {
                     format!("the rule `from {}`", rule.source),
                     self.route.del_rule(rule),
                 ),
+                Made::NonlocalBind => {
+                    if let Err(error) = nonlocal_bind::set(false) {
+                        let name = nonlocal_bind::NAME;
+                        eprintln!("dispatchctl: cannot set {name} back to 0: {error}");
+                    }
+                    continue;
+                }
             };
             if let Err(error) = done {
                 eprintln!("dispatchctl: cannot take {what} away again: {error}");
