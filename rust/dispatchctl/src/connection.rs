@@ -21,7 +21,12 @@ pub fn run(command: ConnectionCommand) -> Result<String, Failure> {
                 .and_then(|mut layer| layer.connection_add(client, service, process))
                 .doing_or(
                     || format!("assign connection {client} of service {service} to {process}"),
-                    |refusal| lists_others(refusal, service),
+                    |refusal| match refusal.errno {
+                        Errno::EAFNOSUPPORT => Some(
+                            "client, service and process have addresses of one family".to_owned(),
+                        ),
+                        _ => lists_others(refusal, service),
+                    },
                 )?;
             Ok(String::new())
         }
@@ -118,6 +123,25 @@ mod tests {
         let value: serde_json::Value = serde_json::from_str(&json(&[connection])).unwrap();
         assert_eq!(value[0]["state"], "fin-wait1");
         assert_eq!(value[0]["age"], 1234);
+    }
+
+    #[test]
+    fn connections_of_ipv6_are_shown_on_100_columns() {
+        let connection = |client: &str| Connection {
+            client_address: client.parse().unwrap(),
+            service_address: "[2001:db8::1]:443".parse().unwrap(),
+            process_address: "[fd77:6470::1]:443".parse().unwrap(),
+            state: TcpState::Established,
+            age: 90_000_000,
+        };
+        let short = [connection("[2001:db8:1::7]:40000")];
+        assert_eq!(show(&short).lines().count(), 2);
+        let long = [connection("[2001:db8:1111:2222:3333:4444:5555:6666]:40000")];
+        let shown = show(&long);
+        for line in shown.lines() {
+            assert!(line.len() <= 100, "{} columns: {line}", line.len());
+        }
+        assert!(shown.contains("\n  [2001:db8::1]:443 "), "{shown}");
     }
 
     #[test]

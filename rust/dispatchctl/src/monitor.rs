@@ -184,6 +184,18 @@ mod tests {
     }
 
     #[test]
+    fn events_of_ipv6_have_its_addresses() {
+        let (service, process) = (at("[2001:db8::1]:80"), at("[fd77:6470::1]:80"));
+        let drained = Event::ProcessDrained(Process::new(service, process));
+        assert_eq!(
+            describe(&drained),
+            "process [fd77:6470::1]:80 of service [2001:db8::1]:80 drained"
+        );
+        let value: serde_json::Value = serde_json::from_str(&json_line(TIME, &drained)).unwrap();
+        assert_eq!(value["msg"]["process-address"], "[fd77:6470::1]:80");
+    }
+
+    #[test]
     fn a_json_line_has_the_time_the_specifications_name_and_the_object() {
         let line = json_line(TIME, &Event::ProcessDrained(process()));
         assert_eq!(line.matches('\n').count(), 1);

@@ -2,7 +2,7 @@
 
 //! `dispatchctl service`.
 
-use crate::cli::ServiceCommand;
+use crate::cli::{ServiceCommand, ServiceOptions};
 use crate::failure::{Context, Failure, Refusal, USAGE};
 use crate::output::{field, json, table, warn_interrupted, Column};
 use crate::{process, traffic};
@@ -13,19 +13,19 @@ use tcp_dispatch_netlink::{Address, Client, Service, ServiceSettings};
 pub fn run(command: ServiceCommand) -> Result<String, Failure> {
     match command {
         ServiceCommand::Add { service, options } => {
+            let doing = || format!("add service {service}");
+            check(&options, service, doing)?;
             Client::connect()
                 .and_then(|mut client| client.service_add(service, &options.settings()))
-                .doing_or(
-                    || format!("add service {service}"),
-                    |refusal| {
-                        (refusal.errno == Errno::EEXIST)
-                            .then(|| format!("`dispatchctl service set {service}` changes it"))
-                    },
-                )?;
+                .doing_or(doing, |refusal| {
+                    (refusal.errno == Errno::EEXIST)
+                        .then(|| format!("`dispatchctl service set {service}` changes it"))
+                })?;
             Ok(String::new())
         }
         ServiceCommand::Set { service, options } => {
             let doing = || format!("change service {service}");
+            check(&options, service, doing)?;
             let settings = options.settings();
             if settings == ServiceSettings::default() {
                 return Err(Failure::new(doing(), "no setting is given")
@@ -71,6 +71,17 @@ pub fn run(command: ServiceCommand) -> Result<String, Failure> {
             })
         }
     }
+}
+
+/// Refuses options that can't be for the service.
+fn check(
+    options: &ServiceOptions,
+    service: Address,
+    doing: impl FnOnce() -> String,
+) -> Result<(), Failure> {
+    options
+        .check(service)
+        .map_err(|cause| Failure::new(doing(), cause).status(USAGE))
 }
 
 /// Gets a service. `doing` says what for.
@@ -152,6 +163,8 @@ mod tests {
     use super::*;
     use tcp_dispatch_netlink::{Refusal, Scheduler};
 
+    const LONGEST: &str = "[2001:db8:1111:2222:3333:4444:5555:6666]:65535";
+
     fn service() -> Service {
         let mut service = Service::new("192.0.2.1:80".parse().unwrap());
         service.processes = 3;
@@ -212,6 +225,42 @@ mod tests {
             registrants(&service),
             "user 33 and group 44 in 10.77.8.0/24"
         );
+    }
+
+    fn service_of_ipv6() -> Service {
+        let mut service = Service::new("[2001:db8::1]:80".parse().unwrap());
+        service.affinity_timeout = 300;
+        service.registrant_uid = Some(33);
+        service.registrant_prefix_ipv6 = Some("fd77:6470:8::".parse().unwrap());
+        service.registrant_prefix_len = 64;
+        service
+    }
+
+    #[test]
+    fn a_service_of_ipv6_is_shown_as_one_of_ipv4_is() {
+        let service = service_of_ipv6();
+        assert_eq!(registrants(&service), "user 33 in fd77:6470:8::/64");
+        assert_eq!(affinity(&service), "300/128");
+        let shown = show(std::slice::from_ref(&service));
+        let line = shown.lines().nth(1).unwrap();
+        assert!(line.starts_with("[2001:db8::1]:80  rr "), "{shown}");
+        let value: serde_json::Value = serde_json::from_str(&json(&service)).unwrap();
+        assert_eq!(value["service-address"], "[2001:db8::1]:80");
+        assert_eq!(value["registrant-prefix-ipv6"], "fd77:6470:8::");
+        assert!(value["registrant-prefix"].is_null());
+    }
+
+    #[test]
+    fn the_table_is_readable_on_100_columns_with_the_longest_address() {
+        let mut service = Service::new(LONGEST.parse().unwrap());
+        service.refusal = Refusal::Reset;
+        service.affinity_timeout = 86_400;
+        service.processes = 1024;
+        service.traffic.connections = 1_000_000;
+        service.traffic.stats.connections = 10_000_000_000;
+        for line in show(&[service]).lines() {
+            assert!(line.len() <= 100, "{} columns: {line}", line.len());
+        }
     }
 
     #[test]

@@ -49,8 +49,8 @@ pub struct FilterOptions {
     /// Only those of this process address.
     #[arg(long, value_name = "ADDRESS", value_parser = values::address)]
     process: Option<Address>,
-    /// Only those of clients of this range, as in 198.51.100.0/24, or of this
-    /// client's IP address.
+    /// Only those of clients of this range, as in 198.51.100.0/24 or
+    /// 2001:db8::/48, or of this client's IP address.
     #[arg(long, value_name = "RANGE", value_parser = values::clients)]
     client: Option<Prefix>,
     /// Only those whose socket is in this state.
@@ -90,6 +90,22 @@ mod tests {
             process_address: Some("10.77.0.1:80".parse().unwrap()),
             client_prefix: Some("198.51.100.0/24".parse().unwrap()),
             state: Some(TcpState::TimeWait),
+        };
+        assert_eq!(filter.filter(), expected);
+    }
+
+    #[test]
+    fn a_list_is_narrowed_by_addresses_of_ipv6_as_well() {
+        let line = "connection list --service [2001:db8::1]:80 --client 2001:db8:1::/48";
+        let Command::Connection(ConnectionCommand::List { filter, .. }) =
+            parse(line).unwrap().command
+        else {
+            panic!("not a list");
+        };
+        let expected = ConnectionFilter {
+            service_address: Some("[2001:db8::1]:80".parse().unwrap()),
+            client_prefix: Some("2001:db8:1::/48".parse().unwrap()),
+            ..ConnectionFilter::default()
         };
         assert_eq!(filter.filter(), expected);
     }

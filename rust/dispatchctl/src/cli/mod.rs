@@ -11,7 +11,7 @@ mod values;
 pub use connection::ConnectionCommand;
 pub use process::{ProcessCommand, ProcessName, ReplaceSettings};
 pub use run::RunSettings;
-pub use service::ServiceCommand;
+pub use service::{ServiceCommand, ServiceOptions};
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;

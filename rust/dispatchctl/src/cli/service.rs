@@ -4,14 +4,15 @@
 
 use super::values::{self, Affinity, OrNone};
 use clap::{Args, Subcommand};
-use tcp_dispatch_netlink::{Address, Prefix, Refusal, Scheduler, ServiceSettings};
+use tcp_dispatch_netlink::{Address, AddressFamily, Prefix, Refusal, Scheduler, ServiceSettings};
 
 /// What to do with services.
 #[derive(Debug, Subcommand)]
 pub enum ServiceCommand {
     /// Add a service.
     Add {
-        /// The address that clients connect to, as in 192.0.2.1:80.
+        /// The address that clients connect to, as in 192.0.2.1:80 or
+        /// [2001:db8::1]:80.
         #[arg(value_parser = values::address)]
         service: Address,
         #[command(flatten)]
@@ -68,8 +69,8 @@ pub struct ServiceOptions {
     #[arg(long, value_name = "NAME", value_parser = values::named::<Refusal>(Refusal::NAMES))]
     pub refusal: Option<Refusal>,
     /// Send a client's next connection to the same process for that long after
-    /// its last one; clients whose first PREFIXLEN bits agree count as one. 0
-    /// ends it.
+    /// its last one; clients whose first PREFIXLEN bits agree count as one, as
+    /// in 300/24 or for IPv6 300/64. 0 ends it.
     #[arg(long, value_name = "SECONDS[/PREFIXLEN]")]
     pub affinity: Option<Affinity>,
     /// Let this user register processes.
@@ -78,12 +79,33 @@ pub struct ServiceOptions {
     /// Let the members of this group register processes.
     #[arg(long, value_name = "NAME|GID|none", value_parser = values::group)]
     pub allow_group: Option<OrNone<u32>>,
-    /// The range that they may take process addresses from.
+    /// The range that they may take process addresses from, of the service's
+    /// family.
     #[arg(long, value_name = "RANGE|none", value_parser = values::range)]
     pub allow_range: Option<OrNone<Prefix>>,
 }
 
 impl ServiceOptions {
+    /// What of the options can't be for a service of this address.
+    pub fn check(&self, service: Address) -> Result<(), String> {
+        let family = AddressFamily::of(service.ip());
+        let bits = family.bits();
+        if let Some(OrNone(Some(range))) = self.allow_range {
+            if range.family() != family {
+                return Err(format!(
+                    "its processes have addresses of {family}, and {range} is a range of {}",
+                    range.family()
+                ));
+            }
+        }
+        match self.affinity.and_then(|affinity| affinity.prefix_len) {
+            Some(len) if len > bits => Err(format!(
+                "an address of {family} has {bits} bits, and the affinity is by {len}"
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// The settings, as the library takes them.
     pub fn settings(&self) -> ServiceSettings {
         let mut settings = ServiceSettings::default();
@@ -157,6 +179,40 @@ mod tests {
         assert_eq!(
             settings("service set 192.0.2.1:80"),
             ServiceSettings::default()
+        );
+    }
+
+    #[test]
+    fn options_of_the_other_family_are_refused_with_the_reason() {
+        let check = |line: &str| match parse(line).unwrap().command {
+            Command::Service(ServiceCommand::Add { service, options })
+            | Command::Service(ServiceCommand::Set { service, options }) => options.check(service),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(
+            check("service add 192.0.2.1:80 --affinity 300/33"),
+            Err("an address of IPv4 has 32 bits, and the affinity is by 33".to_owned())
+        );
+        assert_eq!(check("service set 192.0.2.1:80 --affinity 300/32"), Ok(()));
+        assert_eq!(
+            check("service set [2001:db8::1]:80 --affinity 300/64"),
+            Ok(())
+        );
+        assert_eq!(
+            check("service add [2001:db8::1]:80 --allow-range 10.77.8.0/24"),
+            Err(
+                "its processes have addresses of IPv6, and 10.77.8.0/24 is a range of IPv4"
+                    .to_owned()
+            )
+        );
+        assert!(check("service set 192.0.2.1:80 --allow-range fd77:6470::/80").is_err());
+        assert_eq!(
+            check("service set [2001:db8::1]:80 --allow-range fd77:6470::/80"),
+            Ok(())
+        );
+        assert_eq!(
+            check("service set [2001:db8::1]:80 --allow-range none"),
+            Ok(())
         );
     }
 
