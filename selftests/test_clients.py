@@ -12,132 +12,140 @@ import socket
 
 from lib import capture, check, daemon, inject, packet, topology
 from lib.client import Client, who
+from lib.ip import IPV4, endpoint
 from lib.runner import test
-from lib.topology import CLIENT, HOST, PROCESSES, SERVICE
 
 
-def setup():
-    net = topology.pair()
-    daemon.start(*PROCESSES, namespace=net.server)
+def setup(version):
+    net = topology.pair(version)
+    daemon.start(*net.processes, namespace=net.server)
     return net
 
 
 @test
 def a_remote_client_is_served(net):
-    net.control.serve(SERVICE, PROCESSES[0])
-    process, _ = who(net.client, SERVICE)
-    check.equal(process, PROCESSES[0], "the daemon that served")
+    net.control.serve(net.service, net.processes[0])
+    process, _ = who(net.client, net.service)
+    check.equal(process, net.processes[0], "the daemon that served")
 
 
 @test
 def a_client_on_the_server_is_served(net):
-    net.control.serve(SERVICE, PROCESSES[0])
-    process, _ = who(net.server, SERVICE)
-    check.equal(process, PROCESSES[0], "the daemon that served")
+    net.control.serve(net.service, net.processes[0])
+    process, _ = who(net.server, net.service)
+    check.equal(process, net.processes[0], "the daemon that served")
 
 
 @test
 def each_daemon_sees_a_remote_clients_own_address_and_port(net):
-    net.control.serve(SERVICE, *PROCESSES)
-    _each_sees(net, net.client, CLIENT)
+    net.control.serve(net.service, *net.processes)
+    _each_sees(net, net.client, net.client_address)
 
 
 @test
 def each_daemon_sees_a_local_clients_own_address_and_port(net):
-    net.control.serve(SERVICE, *PROCESSES)
-    _each_sees(net, net.server, HOST)
+    net.control.serve(net.service, *net.processes)
+    _each_sees(net, net.server, net.host)
 
 
 def _each_sees(net, namespace, address):
     served = set()
-    for number in range(len(PROCESSES)):
-        with Client(namespace, SERVICE, source=f"{address}:{40000 + number}") as client:
+    for number in range(len(net.processes)):
+        with Client(namespace, net.service, source=endpoint(address, 40000 + number)) as client:
             process, seen = client.who()
-            check.equal(seen, f"{address}:{40000 + number}", f"the client's address as {process} sees it")
-            check.equal(daemon.name(client.socket.getpeername()), SERVICE, "the daemon's address as the client sees it")
+            check.equal(seen, endpoint(address, 40000 + number), f"the client's address as {process} sees it")
+            check.equal(
+                daemon.name(client.socket.getpeername()), net.service, "the daemon's address as the client sees it"
+            )
             served.add(process)
-    check.equal(served, set(PROCESSES), "the daemons that served")
+    check.equal(served, set(net.processes), "the daemons that served")
 
 
 @test
 def a_client_on_the_server_with_its_veth_address_is_served(net):
-    net.control.serve(SERVICE, PROCESSES[0])
+    net.control.serve(net.service, net.processes[0])
     check.equal(
-        who(net.server, SERVICE, source=f"{topology.SERVER}:40010"),
-        (PROCESSES[0], f"{topology.SERVER}:40010"),
+        who(net.server, net.service, source=endpoint(net.server_address, 40010)),
+        (net.processes[0], endpoint(net.server_address, 40010)),
         "process and client",
     )
 
 
 @test
 def the_wire_shows_only_the_service_address(net):
-    net.control.serve(SERVICE, *PROCESSES)
+    net.control.serve(net.service, *net.processes)
     with capture.Capture(net.client, "eth0") as wire:
-        for _ in PROCESSES:
-            with Client(net.client, SERVICE) as client:  # closed by the client
+        for _ in net.processes:
+            with Client(net.client, net.service) as client:  # closed by the client
                 client.who()
                 client.download(50_000)
-            with Client(net.client, SERVICE) as client:  # closed by the daemon
+            with Client(net.client, net.service) as client:  # closed by the daemon
                 client.send("close")
                 client.ended()
-            with Client(net.client, SERVICE) as client:  # reset by the daemon
+            with Client(net.client, net.service) as client:  # reset by the daemon
                 client.send("reset")
                 check.raises(ConnectionResetError, client.socket.recv, 1)
-            client = Client(net.client, SERVICE)  # reset by the client
+            client = Client(net.client, net.service)  # reset by the client
             client.reset()
         for flags, name in (
             (packet.SYN | packet.ACK, "SYN-ACK"),
             (packet.FIN, "FIN"),
             (packet.RST, "RST"),
         ):
-            wire.wait_for(lambda seen: seen.source == SERVICE and seen.flags & flags == flags, f"a {name} of the service")
+            wire.wait_for(
+                lambda seen: seen.source == net.service and seen.flags & flags == flags, f"a {name} of the service"
+            )
     check.equal(wire.lost, 0, "packets that the capture missed")
-    check.equal(wire.addresses(), {CLIENT, HOST}, "addresses on the wire")
+    check.equal(wire.addresses(), {net.client_address, net.host}, "addresses on the wire")
 
 
 @test
 def the_answer_of_a_time_wait_socket_comes_from_the_service_address(net):
-    net.control.serve(SERVICE, PROCESSES[0])
+    net.control.serve(net.service, net.processes[0])
     with capture.Capture(net.client, "eth0") as wire:
-        client = Client(net.client, SERVICE)
+        client = Client(net.client, net.service)
         client.send("close")
         client.ended()
         client.close()
         # The daemon closed first: its side is in TIME_WAIT once it has the client's FIN.
         fin = wire.wait_for(lambda seen: seen.source == client.address and seen.flags & packet.FIN, "the client's FIN")
         last = wire.wait_for(
-            lambda seen: seen.source == SERVICE and seen.acknowledgment == fin.sequence + 1, "the FIN acknowledged"
+            lambda seen: seen.source == net.service and seen.acknowledgment == fin.sequence + 1, "the FIN acknowledged"
         )
         count = len(wire.segments())
         # The same FIN once more, as if that acknowledgment had been lost.
         inject.Injector(net.client).segment(
-            client.address, SERVICE, packet.FIN | packet.ACK, fin.sequence, fin.acknowledgment
+            client.address, net.service, packet.FIN | packet.ACK, fin.sequence, fin.acknowledgment
         )
         again = wire.wait_for(
             lambda seen: seen in wire.segments()[count:] and not seen.outgoing and not seen.flags & packet.RST,
             "the FIN acknowledged again",
         )
-    check.equal(again.source, SERVICE, "the source of TIME_WAIT's answer")
+    check.equal(again.source, net.service, "the source of TIME_WAIT's answer")
     check.equal(again.acknowledgment, last.acknowledgment, "what it acknowledges")
-    check.equal(wire.addresses(), {CLIENT, HOST}, "addresses on the wire")
+    check.equal(wire.addresses(), {net.client_address, net.host}, "addresses on the wire")
 
 
 @test
 def urgent_data_and_IP_options_pass(net):
-    net.control.serve(SERVICE, PROCESSES[0])
-    with Client(net.client, SERVICE) as client:
-        client.socket.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, b"\x07\x07\x04\0\0\0\0\x01")  # record route
+    net.control.serve(net.service, net.processes[0])
+    with Client(net.client, net.service) as client:
+        if net.version is IPV4:
+            client.socket.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, b"\x07\x07\x04\0\0\0\0\x01")  # record route
+        else:  # extension headers of padding
+            for header in (socket.IPV6_HOPOPTS, socket.IPV6_DSTOPTS):
+                client.socket.setsockopt(socket.IPPROTO_IPV6, header, b"\0\0\x01\x04\0\0\0\0")
         client.who()
         client.socket.send(b"w")
         client.socket.send(b"!", socket.MSG_OOB)
         client.send("ho")  # urgent bytes are not part of the line
-        check.equal(client.line().split()[0], PROCESSES[0], "the daemon's answer")
+        check.equal(client.line().split()[0], net.processes[0], "the daemon's answer")
 
 
 @test
 def a_connection_that_the_client_has_half_closed_still_carries_the_other_half(net):
-    net.control.serve(SERVICE, PROCESSES[0])
-    with Client(net.client, SERVICE) as client:
+    net.control.serve(net.service, net.processes[0])
+    with Client(net.client, net.service) as client:
         seed = os.getpid()
         client.send(f"get 300000 {seed}")
         client.socket.shutdown(socket.SHUT_WR)

@@ -11,39 +11,48 @@ import socket
 
 from lib import capture, check, daemon, family, topology, wait
 from lib.client import Client
+from lib.ip import IPV4, endpoint, host_of
 from lib.netlink import NLM_F_DUMP, NetlinkError
 from lib.runner import test
-from lib.topology import CLIENT, HOST, OTHER_HOST, PROCESSES, SERVICE
-
-_SERVICES = [SERVICE, f"{OTHER_HOST}:80", f"{HOST}:8000"]
-_FIRST, _SECOND = PROCESSES[:2]
-_NEIGHBOURS, _STRANGER = ["198.51.100.16", "198.51.100.17"], "198.51.100.32"
 
 
-def setup():
-    net = topology.pair()
-    net.client.batch(*(f"addr add {each}/24 dev eth0" for each in [*_NEIGHBOURS, _STRANGER]))
-    daemon.start(_FIRST, _SECOND, namespace=net.server)
+def _services(net):
+    return [net.service, net.other_service, endpoint(net.host, 8000)]
+
+
+def _neighbours(net):
+    """Two clients of one range."""
+    return [net.near(16), net.near(17)]
+
+
+def setup(version):
+    net = topology.pair(version)
+    net.add_clients(*_neighbours(net), net.near(32))
+    daemon.start(net.processes[0], net.processes[1], namespace=net.server)
     return net
 
 
 @test
 def connections_of_several_services_to_one_process_find_back_to_the_address_that_each_client_used(net):
-    for service in _SERVICES:
-        net.control.serve(service, _FIRST)
+    for service in _services(net):
+        net.control.serve(service, net.processes[0])
     for namespace in (net.client, net.server):
         with capture.Capture(net.client, "eth0") as wire:
-            clients = [(service, Client(namespace, service)) for _ in range(2) for service in _SERVICES]
+            clients = [(service, Client(namespace, service)) for _ in range(2) for service in _services(net)]
             for service, client in clients:
-                check.equal(client.who(), (_FIRST, client.address), f"process and client of a connection to {service}")
+                check.equal(
+                    client.who(), (net.processes[0], client.address), f"process and client of a connection to {service}"
+                )
                 check.equal(daemon.name(client.socket.getpeername()), service, "whom the client talks to")
             for service, client in clients:
                 check.equal(client.download(50_000, 7), daemon.digest(7, 50_000), f"a download from {service}")
             answers = {seen.source for seen in wire.segments() if not seen.outgoing}
         if namespace is net.client:
-            check.equal(answers, set(_SERVICES), "who answers on the wire")
-        for service in _SERVICES:
-            check.equal(net.control.process(service, _FIRST)["connections"], 2, f"connections that {service} has there")
+            check.equal(answers, set(_services(net)), "who answers on the wire")
+        for service in _services(net):
+            check.equal(
+                net.control.process(service, net.processes[0])["connections"], 2, f"connections that {service} has there"
+            )
         for _, client in clients:
             client.reset()
         net.control.empty()
@@ -51,22 +60,29 @@ def connections_of_several_services_to_one_process_find_back_to_the_address_that
 
 @test
 def one_client_port_serves_for_connections_to_several_services_at_different_processes(net):
-    net.control.serve(_SERVICES[0], _FIRST)
-    net.control.serve(_SERVICES[1], _FIRST, _SECOND)
-    source = f"{CLIENT}:55000"
-    with Client(net.client, _SERVICES[0], source=source) as one, Client(net.client, _SERVICES[1], source=source) as two:
+    net.control.serve(_services(net)[0], net.processes[0])
+    net.control.serve(_services(net)[1], net.processes[0], net.processes[1])
+    source = endpoint(net.client_address, 55000)
+    with (
+        Client(net.client, _services(net)[0], source=source) as one,
+        Client(net.client, _services(net)[1], source=source) as two,
+    ):
         # To the first process both would look alike.
-        check.equal((one.who(), two.who()), ((_FIRST, source), (_SECOND, source)), "process and client of each")
+        check.equal(
+            (one.who(), two.who()),
+            ((net.processes[0], source), (net.processes[1], source)),
+            "process and client of each",
+        )
 
 
 def _open(net):
     """Connections of four clients to two services, by client address: service and process."""
-    net.control.serve(_SERVICES[0], _FIRST)
-    net.control.serve(_SERVICES[1], _FIRST, _SECOND)
+    net.control.serve(_services(net)[0], net.processes[0])
+    net.control.serve(_services(net)[1], net.processes[0], net.processes[1])
     clients = []
-    for source in (CLIENT, *_NEIGHBOURS, _STRANGER):
-        for service in _SERVICES[:2]:
-            clients.append(Client(net.client, service, source=f"{source}:0"))
+    for source in (net.client_address, *_neighbours(net), net.near(32)):
+        for service in _services(net)[:2]:
+            clients.append(Client(net.client, service, source=endpoint(source, 0)))
     return clients, {client.address: (daemon.name(client.socket.getpeername()), client.who()[0]) for client in clients}
 
 
@@ -80,21 +96,25 @@ def a_dump_has_the_connections_of_one_service_process_or_client_range_and_no_oth
     }
     check.equal(dump(), opened, "all connections")
     of = lambda condition: {client: served for client, served in opened.items() if condition(client, *served)}
-    for service in _SERVICES:
+    for service in _services(net):
         check.equal(dump(service=service), of(lambda _, its, __: its == service), f"connections of {service}")
-    for process in (_FIRST, _SECOND, "10.77.0.9:80"):
+    for process in (net.processes[0], net.processes[1], net.process(9)):
         check.equal(dump(process=process), of(lambda _, __, its: its == process), f"connections of {process}")
+    bits = net.version.bits
     for prefix, length, hosts in (
-        ("198.51.100.16", 28, _NEIGHBOURS),
-        ("198.51.100.16", 32, _NEIGHBOURS[:1]),
-        ("198.51.100.0", 28, [CLIENT]),
-        ("198.51.100.0", 24, [CLIENT, *_NEIGHBOURS, _STRANGER]),
-        ("198.51.101.0", 24, []),
+        (net.near(16), bits - 4, _neighbours(net)),
+        (net.near(16), bits, _neighbours(net)[:1]),
+        (net.near(0), bits - 4, [net.client_address]),
+        (net.near(0), net.near_length, [net.client_address, *_neighbours(net), net.near(32)]),
+        (net.far(0), net.near_length, []),
     ):
-        want = of(lambda client, *_: client.split(":")[0] in hosts)
-        check.equal(dump(client_prefix=prefix, client_prefix_len=length), want, f"connections of {prefix}/{length}")
-    both = dump(service=_SERVICES[1], process=_SECOND, client_prefix="198.51.100.16", client_prefix_len=28)
-    of_both = of(lambda client, *its: its == (_SERVICES[1], _SECOND) and client.split(":")[0] in _NEIGHBOURS)
+        want = of(lambda client, *_: host_of(client) in hosts)
+        check.equal(dump(**family.prefix("client", prefix, length)), want, f"connections of {prefix}/{length}")
+    prefix = family.prefix("client", net.near(16), bits - 4)
+    both = dump(service=_services(net)[1], process=net.processes[1], **prefix)
+    of_both = of(
+        lambda client, *its: its == (_services(net)[1], net.processes[1]) and host_of(client) in _neighbours(net)
+    )
     check.equal(both, of_both, "connections that meet all conditions")
     for client in clients:
         client.reset()
@@ -116,15 +136,17 @@ def a_dump_has_the_connections_in_one_state_and_no_others(net):
     check.equal(addresses("syn-sent"), set(), "those in a state that there is not")
     shown = {each["state"] for each in net.control.connections(state="established")}
     check.equal(shown, {"established"}, "the states that are shown")
-    check.equal(len(net.control.connections(_SERVICES[0], state="established")), 3, "those of one service")
+    check.equal(len(net.control.connections(_services(net)[0], state="established")), 3, "those of one service")
     for client in clients:
         client.reset()
 
 
 @test
 def a_client_range_that_is_none_is_refused(net):
-    for prefix, length, path in (("198.51.100.1", 24, ["client-prefix"]), ("198.51.100.0", None, None), (None, 24, None)):
-        asked = family.encode(family.CONNECTION, client_prefix=prefix, client_prefix_len=length)
+    name = "client-prefix" if net.version is IPV4 else "client-prefix-ipv6"
+    length = net.near_length
+    for prefix, length, path in ((net.near(1), length, [name]), (net.near(0), None, None), (None, length, None)):
+        asked = family.encode(family.CONNECTION, **family.prefix("client", prefix, length))
         error = check.raises(NetlinkError, net.control.socket().request, family.CONNECTION_GET, asked, NLM_F_DUMP)
         check.equal(error.name, "EINVAL", f"the error of {prefix}/{length}")
         if path:

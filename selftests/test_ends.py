@@ -13,25 +13,24 @@ import time
 
 from lib import check, daemon, inject, packet, registrant, topology, wait
 from lib.client import Client
+from lib.ip import endpoint
 from lib.runner import test
-from lib.topology import PROCESSES, SERVICE
 
-_PROCESS = PROCESSES[0]
 _WITHIN = 5 * wait.SCALE
 # The table is swept every 2 s, and an entry goes after two sweeps that find no socket.
 _SWEEPS = 7
 
 
-def setup():
-    return topology.pair()
+def setup(version):
+    return topology.pair(version)
 
 
 @contextlib.contextmanager
 def _connection(net, namespace=None):
     """A connection to a process that is this test: the client and the process's socket."""
-    with daemon.listen(_PROCESS, net.server) as listener:
-        net.control.serve(SERVICE, _PROCESS)
-        client = Client(namespace or net.client, SERVICE)
+    with daemon.listen(net.processes[0], net.server) as listener:
+        net.control.serve(net.service, net.processes[0])
+        client = Client(namespace or net.client, net.service)
         accepted, _ = listener.accept()
         accepted.settimeout(wait.DEADLINE)
         yield client, accepted
@@ -41,7 +40,7 @@ def _connection(net, namespace=None):
 
 def _sockets(net, client):
     """The process's socket of the client's connection, as `ss` shows it: state first."""
-    return net.server.run("ss", "-Htan", "src", _PROCESS, "and", "dst", client)
+    return net.server.run("ss", "-Htan", "src", net.processes[0], "and", "dst", client)
 
 
 def _entry(net, client):
@@ -76,7 +75,7 @@ def the_entry_ends_with_a_socket_whose_client_closed_first(net):
             check.equal(accepted.recv(1), b"", "what the process reads")
             accepted.close()
             _ends(net, client.address)
-        net.control.service_del(SERVICE)
+        net.control.service_del(net.service)
 
 
 @test
@@ -108,7 +107,7 @@ def the_entry_ends_with_a_socket_that_the_client_reset(net):
         with _connection(net, namespace) as (client, _):
             client.reset()
             _ends(net, client.address)
-        net.control.service_del(SERVICE)
+        net.control.service_del(net.service)
 
 
 @test
@@ -143,9 +142,9 @@ def the_entry_ends_with_a_socket_in_TIME_WAIT(net):
 
 @test
 def the_entry_ends_with_the_sockets_of_a_process_that_was_killed(net):
-    net.control.service_add(SERVICE)
-    killed = registrant.start(net.control, SERVICE, _PROCESS, owner="pid")
-    with Client(net.client, SERVICE) as client, Client(net.server, SERVICE) as local:
+    net.control.service_add(net.service)
+    killed = registrant.start(net.control, net.service, net.processes[0], owner="pid")
+    with Client(net.client, net.service) as client, Client(net.server, net.service) as local:
         client.who(), local.who()
         killed.kill()
         for each in (client, local):
@@ -157,9 +156,9 @@ def the_entry_ends_with_the_sockets_of_a_process_that_was_killed(net):
 
 @test
 def the_entry_ends_with_a_connection_that_was_never_accepted(net):
-    with daemon.listen(_PROCESS, net.server) as listener:
-        net.control.serve(SERVICE, _PROCESS)
-        with Client(net.client, SERVICE) as client:
+    with daemon.listen(net.processes[0], net.server) as listener:
+        net.control.serve(net.service, net.processes[0])
+        with Client(net.client, net.service) as client:
             _stays(net, client.address, "established")
             listener.close()
             check.raises(ConnectionResetError, client.socket.recv, 1)
@@ -168,24 +167,24 @@ def the_entry_ends_with_a_connection_that_was_never_accepted(net):
 
 @test
 def the_entry_ends_with_a_handshake_that_the_client_took_back(net):
-    source = "198.51.100.77:50000"  # nobody there, so nobody resets it
-    net.server.ip("neigh replace 198.51.100.77 lladdr 02:00:00:00:00:77 dev eth0")
+    source = endpoint(net.near(77), 50000)  # nobody there, so nobody resets it
+    net.server.ip(f"neigh replace {net.near(77)} lladdr 02:00:00:00:00:77 dev eth0")
     send = inject.Injector(net.client)
-    with daemon.listen(_PROCESS, net.server):
-        net.control.serve(SERVICE, _PROCESS)
-        send.segment(source, SERVICE, packet.SYN, 1000)
+    with daemon.listen(net.processes[0], net.server):
+        net.control.serve(net.service, net.processes[0])
+        send.segment(source, net.service, packet.SYN, 1000)
         _stays(net, source, "new-syn-recv")
-        send.segment(source, SERVICE, packet.RST, 1001)
+        send.segment(source, net.service, packet.RST, 1001)
         _ends(net, source)
 
 
 @test
 def the_entry_ends_with_a_handshake_that_nobody_finished(net):
     net.server.sysctl("net/ipv4/tcp_synack_retries", 1)
-    source = "198.51.100.77:50001"
-    net.server.ip("neigh replace 198.51.100.77 lladdr 02:00:00:00:00:77 dev eth0")
-    with daemon.listen(_PROCESS, net.server):
-        net.control.serve(SERVICE, _PROCESS)
-        inject.Injector(net.client).segment(source, SERVICE, packet.SYN, 1000)
+    source = endpoint(net.near(77), 50001)
+    net.server.ip(f"neigh replace {net.near(77)} lladdr 02:00:00:00:00:77 dev eth0")
+    with daemon.listen(net.processes[0], net.server):
+        net.control.serve(net.service, net.processes[0])
+        inject.Injector(net.client).segment(source, net.service, packet.SYN, 1000)
         wait.until(lambda: _entry(net, source), "the entry")
         _ends(net, source)

@@ -45,7 +45,7 @@ def setup():
 
 def _flood(net, number, look):
     """Sends so many SYNs of as many clients; `look` is called now and then."""
-    device = tun.Tun(net.pair.server, "tun0", "198.18.0.1/15")
+    device = tun.Tun(net.pair.server, "tun0", "198.18.0.1", 15)
     chance = random.Random(os.getpid())
     try:
         for sent in range(number):

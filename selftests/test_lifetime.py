@@ -11,31 +11,26 @@ import dataclasses
 
 from lib import check, daemon, inject, packet, topology, wait
 from lib.client import Client
+from lib.ip import endpoint, port_of
 from lib.runner import test
-from lib.topology import CLIENT, PROCESSES, SERVICE
 
 # The table is swept every 2 s, and an entry goes after two sweeps that find no socket.
 _SWEEPS = 7
-_IDLE = f"{topology.OTHER_HOST}:80"
-_ABSENT = "203.0.113.9:1024"
 
 
 @dataclasses.dataclass
-class Net:
-    pair: topology.Pair
-    control: object
-    client: object
+class Net(topology.Pair):
     idle: Client
 
 
-def setup():
-    pair = topology.pair()
-    daemon.start(PROCESSES[0], namespace=pair.server)
-    pair.control.serve(_IDLE, PROCESSES[0])
+def setup(version):
+    net = topology.pair(version)
+    daemon.start(net.processes[0], namespace=net.server)
+    net.control.serve(net.other_service, net.processes[0])
     # Assigned, and nothing comes of it: takes long, for the process might answer by a SYN cookie.
-    pair.control.connection_add(_ABSENT, _IDLE, PROCESSES[0])
+    net.control.connection_add(endpoint(net.far(9), 1024), net.other_service, net.processes[0])
     # Opened first and asked last: it idles through all sweeps of this file.
-    return Net(pair, pair.control, pair.client, Client(pair.client, _IDLE))
+    return Net(**vars(net), idle=Client(net.client, net.other_service))
 
 
 def _state(net, client):
@@ -45,28 +40,30 @@ def _state(net, client):
 
 @test
 def an_open_connection_has_an_entry_that_names_client_service_process_and_state(net):
-    net.control.serve(SERVICE, PROCESSES[0])
-    with Client(net.client, SERVICE) as client:
+    net.control.serve(net.service, net.processes[0])
+    with Client(net.client, net.service) as client:
         client.who()
         (entry,) = net.control.connections(client=client.address)
         age = entry.pop("age")
         want = {
             "client-address": client.address,
-            "service-address": SERVICE,
-            "process-address": PROCESSES[0],
+            "service-address": net.service,
+            "process-address": net.processes[0],
             "state": "established",
         }
         check.equal(entry, want, "the entry")
         wait.until(lambda: net.control.connections(client=client.address)[0]["age"] > age, "its age grows")
-        check.equal(net.control.connections(SERVICE)[0]["client-address"], client.address, "the entry, by service")
-        check.equal(len(net.control.connections(process=PROCESSES[0], client=client.address)), 1, "entries by process")
-        check.equal(net.control.connections(process="10.77.0.8:80"), [], "entries of another process")
+        check.equal(net.control.connections(net.service)[0]["client-address"], client.address, "the entry, by service")
+        check.equal(
+            len(net.control.connections(process=net.processes[0], client=client.address)), 1, "entries by process"
+        )
+        check.equal(net.control.connections(process=net.process(8)), [], "entries of another process")
 
 
 @test
 def an_entry_ends_after_the_client_closed_first(net):
-    net.control.serve(SERVICE, PROCESSES[0])
-    client = Client(net.client, SERVICE)
+    net.control.serve(net.service, net.processes[0])
+    client = Client(net.client, net.service)
     client.who()
     client.close()
     wait.until(lambda: _state(net, client) is None, "the entry ends")
@@ -74,8 +71,8 @@ def an_entry_ends_after_the_client_closed_first(net):
 
 @test
 def an_entry_ends_after_a_reset(net):
-    net.control.serve(SERVICE, PROCESSES[0])
-    client = Client(net.client, SERVICE)
+    net.control.serve(net.service, net.processes[0])
+    client = Client(net.client, net.service)
     client.who()
     client.reset()
     wait.until(lambda: _state(net, client) is None, "the entry ends")
@@ -83,8 +80,8 @@ def an_entry_ends_after_a_reset(net):
 
 @test
 def an_entry_outlives_the_close_of_the_daemon_until_TIME_WAIT_is_over(net):
-    net.control.serve(SERVICE, PROCESSES[0])
-    client = Client(net.client, SERVICE)
+    net.control.serve(net.service, net.processes[0])
+    client = Client(net.client, net.service)
     client.who()
     client.send("close")
     client.ended()
@@ -94,34 +91,34 @@ def an_entry_outlives_the_close_of_the_daemon_until_TIME_WAIT_is_over(net):
     wait.until(lambda: _state(net, client) == "time-wait", "the daemon's socket gets to TIME_WAIT")
     wait.throughout(lambda: _state(net, client) == "time-wait", "the entry in TIME_WAIT", _SWEEPS)
     # TIME_WAIT takes a minute; ended early, it is over like any other.
-    port = client.address.rsplit(":", 1)[1]
-    with net.pair.server:
-        net.pair.server.run("ss", "-K", "-t", "state", "time-wait", "dport", "=", f":{port}")
-        left = net.pair.server.run("ss", "-H", "-t", "state", "time-wait", "dport", "=", f":{port}")
+    port = port_of(client.address)
+    with net.server:
+        net.server.run("ss", "-K", "-t", "state", "time-wait", "dport", "=", f":{port}")
+        left = net.server.run("ss", "-H", "-t", "state", "time-wait", "dport", "=", f":{port}")
     check.equal(left, "", "sockets in TIME_WAIT after `ss -K`")
     wait.until(lambda: _state(net, client) is None, "the entry ends")
 
 
 @test
 def a_handshake_that_stays_half_open_keeps_its_entry_while_the_process_waits_for_it(net):
-    net.control.serve(SERVICE, PROCESSES[0])
-    source = "198.51.100.77:50000"  # nobody there, so nobody resets it
-    net.pair.server.ip("neigh replace 198.51.100.77 lladdr 02:00:00:00:00:77 dev eth0")
-    inject.Injector(net.client).segment(source, SERVICE, packet.SYN, 1000)
+    net.control.serve(net.service, net.processes[0])
+    source = endpoint(net.near(77), 50000)  # nobody there, so nobody resets it
+    net.server.ip(f"neigh replace {net.near(77)} lladdr 02:00:00:00:00:77 dev eth0")
+    inject.Injector(net.client).segment(source, net.service, packet.SYN, 1000)
     wait.until(lambda: net.control.connections(client=source), "the entry")
     states = lambda: [each["state"] for each in net.control.connections(client=source)]
     wait.throughout(lambda: states() and states()[0] in ("new-syn-recv", "syn-recv"), "the half-open entry", _SWEEPS)
-    inject.Injector(net.client).segment(source, SERVICE, packet.RST, 1001)
+    inject.Injector(net.client).segment(source, net.service, packet.RST, 1001)
     wait.until(lambda: not states(), "the entry ends after a reset", 120 * wait.SCALE)
 
 
 @test
 def a_client_that_comes_again_from_the_same_port_is_served(net):
-    net.control.serve(SERVICE, PROCESSES[0])
-    source = f"{CLIENT}:51000"
+    net.control.serve(net.service, net.processes[0])
+    source = endpoint(net.client_address, 51000)
     for number in range(5):
-        client = Client(net.client, SERVICE, source=source)
-        check.equal(client.who(), (PROCESSES[0], source), f"process and client, connection {number}")
+        client = Client(net.client, net.service, source=source)
+        check.equal(client.who(), (net.processes[0], source), f"process and client, connection {number}")
         if number % 2:
             client.reset()
         else:  # the process's socket stays, in TIME_WAIT
@@ -140,12 +137,12 @@ def an_idle_connection_keeps_its_entry_and_still_answers(net):
         "the idle connection's entry grows old",
     )
     check.equal(entry["state"], "established", "its state")
-    check.equal(net.idle.who(), (PROCESSES[0], net.idle.address), "process and client of the idle connection")
+    check.equal(net.idle.who(), (net.processes[0], net.idle.address), "process and client of the idle connection")
 
 
 @test
 def the_table_is_empty_once_all_connections_have_ended(net):
-    net.pair.server.run("ss", "-K", "-t", "state", "time-wait")
+    net.server.run("ss", "-K", "-t", "state", "time-wait")
     net.idle.socket.shutdown(2)
     wait.until(lambda: not net.control.connections(client=net.idle.address), "the idle connection's entry ends")
     # That of the connection that nothing came of, too.

@@ -15,25 +15,29 @@ import threading
 
 from lib import background, capture, check, command, daemon, module, topology, wait
 from lib.client import Client, refused, who
+from lib.ip import IPV4, endpoint
 from lib.runner import test
-from lib.topology import HOST, PROCESSES, SERVICE
 
-_DIRECT = f"{HOST}:8080"
 _TIMES = 3
 
 
-def setup():
-    net = topology.pair()
-    daemon.start(*PROCESSES, _DIRECT, namespace=net.server)
+def _direct(net):
+    """The address of a daemon without dispatch."""
+    return endpoint(net.host, 8080)
+
+
+def setup(version):
+    net = topology.pair(version)
+    daemon.start(*net.processes, _direct(net), namespace=net.server)
     return net
 
 
 def _least_tries(net):
     """How often each of the processes' sockets with data left has tried again since its last answer: the least."""
     sockets = [line.split() for line in net.server.run("ss", "-Htno", "state", "established").splitlines()]
-    left = [line for line in sockets if line[1] != "0" and line[2] in PROCESSES]
+    left = [line for line in sockets if line[1] != "0" and line[2] in net.processes]
     tries = [int(n) for n in re.findall(r"timer:\((?:on|persist),[^,]*,(\d+)\)", str(left))]
-    return min(tries) if len(tries) == len(left) == len(PROCESSES) else 0
+    return min(tries) if len(tries) == len(left) == len(net.processes) else 0
 
 
 def _load_again(net):
@@ -47,7 +51,7 @@ def _load_again(net):
 def a_transfer_on_an_unrelated_socket_stays_whole_while_the_module_goes_and_comes(net):
     step, length = 1 << 20, (1 + 2 * _TIMES) << 20
     try:
-        with Client(net.client, _DIRECT) as remote, Client(net.server, _DIRECT) as local:
+        with Client(net.client, _direct(net)) as remote, Client(net.server, _direct(net)) as local:
             for client in (remote, local):
                 client.send(f"get {length} 5")
             got = {remote: b"", local: b""}
@@ -66,36 +70,36 @@ def a_transfer_on_an_unrelated_socket_stays_whole_while_the_module_goes_and_come
             want = b"".join(daemon.stream(5, length))
             for client, name in ((remote, "remote"), (local, "local")):
                 check.true(got[client] == want, f"the {name} client's stream differs")
-                check.equal(client.who(), (_DIRECT, client.address), f"who serves the {name} client")
+                check.equal(client.who(), (_direct(net), client.address), f"who serves the {name} client")
     finally:
         _load_again(net)
 
 
 @test
 def unloading_takes_devices_services_and_connections_with_it(net):
-    net.control.serve(SERVICE, *PROCESSES)
-    clients = [Client(net.client, SERVICE) for _ in range(5)]
+    net.control.serve(net.service, *net.processes)
+    clients = [Client(net.client, net.service) for _ in range(5)]
     try:
         for client in clients:
             client.who()
         check.true("tcp_dispatch1" in net.server.ip("-br link"), "no device of the module while it is loaded")
         module.unload()
         check.true("tcp_dispatch" not in net.server.ip("-br link"), "a device of the module is left")
-        refused(net.client, SERVICE)
+        refused(net.client, net.service)
         for client in clients:
             check.raises(OSError, lambda: client.who() and None)
     finally:
         _load_again(net)
     check.equal(net.control.services(), {}, "services after loading")
     check.equal(net.control.connections(), [], "connections after loading")
-    net.control.serve(SERVICE, *PROCESSES)
-    check.true(who(net.client, SERVICE)[0] in PROCESSES, "no service after loading")
+    net.control.serve(net.service, *net.processes)
+    check.true(who(net.client, net.service)[0] in net.processes, "no service after loading")
 
 
 @test
 def no_process_address_gets_on_the_wire_when_the_module_goes_under_traffic(net):
-    net.control.serve(SERVICE, *PROCESSES)
-    clients = [Client(net.client, SERVICE) for _ in range(3)]
+    net.control.serve(net.service, *net.processes)
+    clients = [Client(net.client, net.service) for _ in range(3)]
     try:
         with capture.Capture(net.client, "eth0") as wire:
             for client in clients:
@@ -105,7 +109,7 @@ def no_process_address_gets_on_the_wire_when_the_module_goes_under_traffic(net):
             # The daemons' sockets have data left. What they repeat, or probe a full window with, finds no route,
             # which the kernel counts as tries of the timer and not as retransmissions.
             wait.until(lambda: _least_tries(net) >= 2, "the daemons' sockets send again what was not acknowledged")
-        shown = sorted(each for each in wire.addresses() if each.startswith("10."))
+        shown = sorted(each for each in wire.addresses() if net.is_process_host(each))
         check.equal(shown, [], "process addresses on the wire")
     finally:
         for client in clients:
@@ -121,14 +125,14 @@ def the_module_can_go_and_come_under_dispatched_traffic(net):
     def load():
         while not stop.is_set():
             try:
-                with Client(net.client, SERVICE, timeout=3 * wait.SCALE) as client:
+                with Client(net.client, net.service, timeout=3 * wait.SCALE) as client:
                     client.who()
                     client.download(300_000)
                     served.append(client.address)
             except (OSError, EOFError, check.Failed):
                 pass  # that is what unloading does to it
 
-    net.control.serve(SERVICE, *PROCESSES)
+    net.control.serve(net.service, *net.processes)
     workers = [threading.Thread(target=load) for _ in range(4)]
     for worker in workers:
         worker.start()
@@ -138,7 +142,7 @@ def the_module_can_go_and_come_under_dispatched_traffic(net):
             wait.until(lambda: len(served) > before + 5, "clients are served")
             module.unload()
             _load_again(net)
-            net.control.serve(SERVICE, *PROCESSES)
+            net.control.serve(net.service, *net.processes)
         before = len(served)
         wait.until(lambda: len(served) > before + 5, "clients are served after the last loading")
     finally:
@@ -148,7 +152,7 @@ def the_module_can_go_and_come_under_dispatched_traffic(net):
         _load_again(net)
 
 
-@test
+@test(only=IPV4)
 def the_module_can_go_while_netlink_and_devices_are_in_use(net):
     """Whoever lists, adds or watches when the module goes is told, not crashed."""
 
@@ -178,7 +182,7 @@ def the_module_can_go_while_netlink_and_devices_are_in_use(net):
         net.control.up()
 
 
-@test
+@test(only=IPV4)
 def the_module_needs_nothing_of_netfilter(net):
     needs = command.run("modinfo", "-F", "depends", module.FILE).strip()
     check.equal(needs, "", "modules that it depends on")
@@ -186,7 +190,7 @@ def the_module_needs_nothing_of_netfilter(net):
     check.true(symbols.startswith("GPL"), f"its licence is {symbols}")
 
 
-@test
+@test(only=IPV4)
 def the_module_says_who_made_it_and_what_its_parameters_do(net):
     for field in ("author", "description", "license"):
         check.true(command.run("modinfo", "-F", field, module.FILE).strip(), f"modinfo has no {field}")
@@ -195,24 +199,24 @@ def the_module_says_who_made_it_and_what_its_parameters_do(net):
         check.true(text.split("(")[0].strip(), f"parameter {name} is not documented")
 
 
-@test
+@test(only=IPV4)
 def unloading_waits_for_a_module_that_hooked_TCP_on_top(net):
     on_top = os.path.join(os.path.dirname(module.FILE), "hook_on_top.ko")
     state = "/sys/module/tcp_dispatch/initstate"
     try:
         _load_again(net)
-        net.control.serve(SERVICE, PROCESSES[0])
+        net.control.serve(net.service, net.processes[0])
         command.run("insmod", on_top)
         unloading = subprocess.Popen(["rmmod", "tcp_dispatch"])
         with open(state, encoding="ascii") as file:
             wait.until(lambda: file.seek(0) or file.read().strip() == "going", "the module is being unloaded")
         # The layer's code is still called, from the module on top.
-        check.equal(who(net.client, SERVICE)[0], PROCESSES[0], "who serves meanwhile")
-        check.equal(who(net.client, _DIRECT)[0], _DIRECT, "the daemon without dispatch")
+        check.equal(who(net.client, net.service)[0], net.processes[0], "who serves meanwhile")
+        check.equal(who(net.client, _direct(net))[0], _direct(net), "the daemon without dispatch")
         check.equal(unloading.poll(), None, "rmmod's exit status while the other module is there")
         command.run("rmmod", "hook_on_top")
         check.equal(unloading.wait(60), 0, "rmmod's exit status")
         check.true(not module.loaded(), "the module is still there")
-        check.equal(who(net.client, _DIRECT)[0], _DIRECT, "the daemon without dispatch, afterwards")
+        check.equal(who(net.client, _direct(net))[0], _direct(net), "the daemon without dispatch, afterwards")
     finally:
         _load_again(net)

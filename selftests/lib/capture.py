@@ -7,14 +7,14 @@ import threading
 
 from . import packet, wait
 
-_ETH_P_ALL, _ETH_P_IP = 3, 0x0800
+_ETH_P_ALL, _ETH_P_IP, _ETH_P_IPV6 = 3, 0x0800, 0x86DD
 _OUTGOING = 4
 _SOL_PACKET, _PACKET_STATISTICS = 263, 6
 _SO_RCVBUFFORCE = 33
 
 
 class Capture:
-    """All IPv4 packets of a device of a namespace while the `with` lasts."""
+    """All IP packets of a device of a namespace while the `with` lasts, but those that are about the link itself."""
 
     def __init__(self, namespace, device):
         with namespace:
@@ -45,7 +45,7 @@ class Capture:
                 if self._done:
                     return
                 continue
-            if protocol == _ETH_P_IP:
+            if protocol in (_ETH_P_IP, _ETH_P_IPV6) and not packet.is_link_talk(data):
                 self.raw.append((data, kind == _OUTGOING))
 
     def segments(self):
@@ -54,13 +54,7 @@ class Capture:
 
     def addresses(self):
         """All addresses in IP headers so far, those that ICMP errors quote included."""
-        found = set()
-        for data, _ in list(self.raw):
-            found.update(socket.inet_ntoa(data[at : at + 4]) for at in (12, 16))
-            start = (data[0] & 15) * 4
-            if data[9] == 1 and len(data) >= start + 28 and data[start] in (3, 4, 5, 11, 12):
-                found.update(socket.inet_ntoa(data[start + 8 + at : start + 12 + at]) for at in (12, 16))
-        return found
+        return {host for data, _ in list(self.raw) for host in packet.hosts(data)}
 
     def wait_for(self, condition, what):
         """Waits for a segment that meets the condition, and returns the first."""

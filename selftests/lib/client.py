@@ -6,25 +6,24 @@ import select
 import socket
 import struct
 
-from . import check, daemon, wait
+from . import check, daemon, ip, wait
 
 
 class Client:
     """An open connection to a `daemon`."""
 
     def __init__(self, namespace, address, source=None, timeout=wait.DEADLINE, mss=None):
-        host, port = address.rsplit(":", 1)
+        host, port = ip.split(address)
         with namespace:
-            self.socket = socket.socket()
+            self.socket = socket.socket(ip.version_of(host).family)
         self.socket.settimeout(timeout)
         if mss:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, mss)
         try:
             if source:
-                source, source_port = source.rsplit(":", 1)
                 self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                self.socket.bind((source, int(source_port)))
-            self.socket.connect((host, int(port)))
+                self.socket.bind(ip.split(source))
+            self.socket.connect((host, port))
         except BaseException:
             self.socket.close()
             raise
@@ -93,14 +92,13 @@ class Attempt:
     """A connection that the client is trying to open: its first SYN is on its way."""
 
     def __init__(self, namespace, address, source=None):
-        host, port = address.rsplit(":", 1)
+        host, port = ip.split(address)
         with namespace:
-            self._socket = socket.socket()
+            self._socket = socket.socket(ip.version_of(host).family)
         self._socket.setblocking(False)
         if source:
-            source, source_port = source.rsplit(":", 1)
-            self._socket.bind((source, int(source_port)))
-        self._socket.connect_ex((host, int(port)))
+            self._socket.bind(ip.split(source))
+        self._socket.connect_ex((host, port))
         self.address = daemon.name(self._socket.getsockname())
 
     def result(self, seconds=wait.DEADLINE):

@@ -16,7 +16,7 @@ import socket
 import struct
 import threading
 
-from . import background
+from . import background, ip
 
 _BLOCK = 1 << 20
 
@@ -59,17 +59,17 @@ def receive_digest(connection, length):
 
 
 def name(address):
-    """ "192.0.2.1:80" of what the socket module gives."""
-    return f"{address[0]}:{address[1]}"
+    """The endpoint's text of what the socket module gives."""
+    return ip.endpoint(*address[:2])
 
 
 def listen(address, namespace, backlog=4096):
     """A listening socket of the namespace, or of the present one."""
-    host, port = address.rsplit(":", 1)
+    host, port = ip.split(address)
     with namespace or contextlib.nullcontext():
-        listener = socket.socket()
+        listener = socket.socket(ip.version_of(host).family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((host, int(port)))
+    listener.bind((host, port))
     listener.listen(backlog)
     return listener
 

@@ -3,28 +3,32 @@
 
 import contextlib
 import os
-import socket
 import struct
 
-from . import command, family, netlink, wait
+from . import command, family, ip, netlink, wait
 
-RANGE = "10.77.0.0/16"
+RANGES = {ip.IPV4: "10.77.0.0/16", ip.IPV6: "fd77::/64"}
 
 _all = []
 
 
 class Dispatch:
-    """Control of the layer in one namespace, or in the present one."""
+    """Control of the layer in one namespace, or in the present one.
 
-    def __init__(self, namespace):
+    `versions` are those of IP that `up` sets up, IPv4 unless told.
+    """
+
+    def __init__(self, namespace, *versions):
         self.namespace = namespace
+        self._versions = versions or (ip.IPV4,)
         self._sockets = {}
         if namespace:
             _all.append(self)
 
     def up(self, *arguments):
-        """Sets devices, routes and range up, as an administrator does."""
-        self.tool("up", "--range", RANGE, *arguments)
+        """Sets devices, routes and ranges up, as an administrator does."""
+        ranges = [word for version in self._versions for word in ("--range", RANGES[version])]
+        self.tool("up", *ranges, *arguments)
         return self
 
     def tool(self, *arguments):
@@ -137,10 +141,9 @@ class Dispatch:
         self.socket().request(family.NET_SET, values)
 
     def prefix(self, network, bits):
-        """Sets the process prefix."""
-        values = family.encode(
-            family.NET, process_prefix=socket.inet_aton(network), process_prefix_len=struct.pack("=B", bits)
-        )
+        """Sets the process prefix of the network's version."""
+        name = "process_prefix" if ip.version_of(network) is ip.IPV4 else "process_prefix_ipv6"
+        values = family.encode(family.NET, **{name: network, f"{name}_len": struct.pack("=B", bits)})
         self.socket().request(family.NET_SET, values)
 
     def empty(self, service=None):

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """The numbers of the family tcp_dispatch, as its specification orders them."""
 
-import socket
 import struct
 
-from . import netlink
+from . import ip, netlink
 
 NAME = "tcp_dispatch"
 
@@ -36,7 +35,7 @@ PROCESS_STATES = "active draining down".split()
 OWNERS = "none socket pid".split()
 REFUSED_REASONS = "no-process connection-limit".split()
 
-_ADDRESS = [("ipv4", "address"), ("port", "port")]
+_ADDRESS = [("ipv4", "address"), ("port", "port"), ("ipv6", "address")]
 _STATS = [(name, "uint") for name in ("connections", "packets-in", "bytes-in", "packets-out", "bytes-out")]
 _DROPS = [
     (name, "uint") for name in ("no-process", "connection-limit", "conflict", "no-memory", "outside", "no-connection")
@@ -55,6 +54,7 @@ SERVICE = [
     ("registrant-gid", "u32"),
     ("registrant-prefix", "address"),
     ("registrant-prefix-len", "u8"),
+    ("registrant-prefix-ipv6", "address"),
 ]
 PROCESS = [
     ("service-address", _ADDRESS),
@@ -81,6 +81,7 @@ CONNECTION = [
     ("age", "uint"),
     ("client-prefix", "address"),
     ("client-prefix-len", "u8"),
+    ("client-prefix-ipv6", "address"),
 ]
 REFUSED = [
     ("service-address", _ADDRESS),
@@ -95,6 +96,8 @@ NET = [
     ("services", "uint"),
     ("connections", "uint"),
     ("drops", _DROPS),
+    ("process-prefix-ipv6", "address"),
+    ("process-prefix-ipv6-len", "uint"),
 ]
 _SIZES = {"u8": 1, "u32": 4}
 
@@ -110,9 +113,20 @@ def number(names, name):
 
 
 def split(address):
-    """The bytes of "192.0.2.1:80"."""
-    host, port = address.rsplit(":", 1)
-    return socket.inet_aton(host), struct.pack("!H", int(port))
+    """The bytes of an endpoint's host and port."""
+    host, port = ip.split(address)
+    return ip.pack(host), struct.pack("!H", port)
+
+
+def halves(host, port):
+    """The attributes of an address, from the bytes of its host and port."""
+    return netlink.attribute(1 if len(host) == 4 else 3, host) + netlink.attribute(2, port)
+
+
+def prefix(name, host, length):
+    """The attributes of a range that an object has one of, "client" or "registrant", by the range's version."""
+    which = f"{name}_prefix" if host is None or ip.version_of(host) is ip.IPV4 else f"{name}_prefix_ipv6"
+    return {which: host, f"{name}_prefix_len": length}
 
 
 def encode(names, **values):
@@ -131,10 +145,9 @@ def _payload(form, value):
     if isinstance(value, bytes):
         return value
     if form is _ADDRESS:
-        host, port = split(value)
-        return netlink.attribute(1, host) + netlink.attribute(2, port)
+        return halves(*split(value))
     if form == "address":
-        return socket.inet_aton(value)
+        return ip.pack(value)
     if form == "string":
         return value.encode() + b"\0"
     if isinstance(form, list):
@@ -149,9 +162,9 @@ def decode(names, data):
         name, form = names[kind - 1]
         if form is _ADDRESS:
             nest = dict(netlink.parse(payload))
-            decoded[name] = f"{socket.inet_ntoa(nest[1])}:{struct.unpack('!H', nest[2])[0]}"
+            decoded[name] = ip.endpoint(ip.unpack(nest.get(1) or nest[3]), struct.unpack("!H", nest[2])[0])
         elif form == "address":
-            decoded[name] = socket.inet_ntoa(payload)
+            decoded[name] = ip.unpack(payload)
         elif form == "string":
             decoded[name] = payload.rstrip(b"\0").decode()
         elif isinstance(form, list) and isinstance(form[0], str):

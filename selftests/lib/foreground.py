@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 
-from . import daemon, wait
+from . import daemon, ip, wait
 
 STATUS = 7
 TOLD = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH)
@@ -31,7 +31,7 @@ def _main(host, port, gate=None):
     print(f"{os.getpid()} {host} {port} {os.environ.get('TCP_DISPATCH_SERVICE')}", flush=True)
     if gate:
         wait.until(lambda: os.path.exists(gate), f"{gate} is there")
-    daemon.serve(daemon.listen(f"{host}:{port}", None))
+    daemon.serve(daemon.listen(ip.endpoint(host, port), None))
 
 
 def _take_signals():

@@ -9,6 +9,7 @@ import os
 import threading
 
 from . import command, wait
+from .ip import IPV4, version_of
 
 _RUN = "/run/netns"
 _all = {}
@@ -16,9 +17,9 @@ _local = threading.local()
 
 
 class Namespace:
-    """A named network namespace, as `ip netns` makes them."""
+    """A named network namespace, as `ip netns` makes them, for some versions of IP: IPv4 unless told."""
 
-    def __init__(self, name):
+    def __init__(self, name, *versions):
         self.name = name
         if os.path.exists(f"{_RUN}/{name}"):
             command.run("ip", "netns", "del", name)
@@ -31,9 +32,12 @@ class Namespace:
             f"link add name {self.witness} netns {os.getpid()} type veth peer name witness",
             "link set lo up",
         )
-        # Nothing but what a test sends is on the wire.
-        self.sysctl("net/ipv6/conf/all/disable_ipv6", 1)
-        self.sysctl("net/ipv6/conf/default/disable_ipv6", 1)
+        # Nothing but what a test sends is on the wire, and no address is waited for.
+        if set(versions or (IPV4,)) == {IPV4}:
+            self.sysctl("net/ipv6/conf/all/disable_ipv6", 1)
+            self.sysctl("net/ipv6/conf/default/disable_ipv6", 1)
+        for setting in ("accept_dad", "accept_ra", "autoconf"):
+            self.sysctl(f"net/ipv6/conf/default/{setting}", 0)
 
     def __enter__(self):
         stack = _local.__dict__.setdefault("stack", [])
@@ -97,13 +101,18 @@ class Namespace:
         )
 
 
+def address(host, length, device):
+    """The `ip` command that gives a device an address, at once."""
+    return f"addr add {host}/{length} dev {device}" + (" nodad" if version_of(host) is not IPV4 else "")
+
+
 def link(left, left_device, left_address, right, right_device, right_address, mtu=1500):
-    """Joins two namespaces by a veth pair."""
+    """Joins two namespaces by a veth pair. An address is HOST/LENGTH."""
     with left:
         peer = f"peer name {right_device} netns {right.name} mtu {mtu}"
         command.run("ip", *f"link add {left_device} mtu {mtu} type veth {peer}".split())
-    for side, device, address in ((left, left_device, left_address), (right, right_device, right_address)):
-        side.batch(f"addr add {address} dev {device}", f"link set {device} up")
+    for side, device, where in ((left, left_device, left_address), (right, right_device, right_address)):
+        side.batch(address(*where.split("/"), device), f"link set {device} up")
 
 
 def delete_all():

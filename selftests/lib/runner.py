@@ -2,8 +2,10 @@
 """Finds the tests and runs them: a process a file, and in it a process a test."""
 
 import argparse
+import dataclasses
 import faulthandler
 import importlib
+import inspect
 import json
 import os
 import pathlib
@@ -14,32 +16,63 @@ import signal
 import sys
 import tempfile
 import traceback
+import types
 import warnings
 
-from . import background, check, dispatch, kernel_log, ktap, module, namespace, wait
+from . import background, check, dispatch, ip, kernel_log, ktap, module, namespace, wait
 
 _DIRECTORY = pathlib.Path(__file__).resolve().parent.parent
 _LEFT = "nothing of this file is left, and the kernel did not complain"
 _DEADLINE = 180
 
 
-def test(function=None, *, deadline=_DEADLINE):
-    """Marks a function as a test. Its name is the sentence that it proves; what it returns is shown with the result."""
+def test(function=None, *, deadline=_DEADLINE, only=None):
+    """Marks a function as a test. Its name is the sentence that it proves; what it returns is shown with the result.
+
+    `only` is the version of IP that it is about, where its file is for both.
+    """
     if function is None:
-        return lambda function: test(function, deadline=deadline)
+        return lambda function: test(function, deadline=deadline, only=only)
     function.deadline = deadline * wait.SCALE
     function.title = function.__name__.replace("_", " ")
+    function.versions = (only,) if only else ip.BOTH
     return function
 
 
-def _files(pattern):
-    """The test files with the tests that match."""
+@dataclasses.dataclass
+class _Part:
+    """A test file over one version of IP."""
+
+    file: types.ModuleType
+    version: ip.Version
+    tests: list
+
+    @property
+    def name(self):
+        """The file's name, and the version if it isn't IPv4."""
+        return self.over(self.file.__name__)
+
+    def over(self, name):
+        """A name with the version, if it isn't IPv4."""
+        return name if self.version is ip.IPV4 else f"{name} over {self.version}"
+
+    def setup(self):
+        """Sets the file's topology up. A file for both versions asks for the one."""
+        return self.file.setup(self.version) if inspect.signature(self.file.setup).parameters else self.file.setup()
+
+
+def _parts(pattern):
+    """The test files with the tests that match; twice those that are for both versions of IP."""
     for path in sorted(_DIRECTORY.glob("test_*.py")):
         file = importlib.import_module(path.stem)
         tests = [value for value in vars(file).values() if hasattr(value, "deadline") and value.__module__ == path.stem]
-        chosen = [test for test in tests if re.search(pattern, f"{path.stem}: {test.title}")]
-        if chosen:
-            yield file, chosen
+        for version in ip.BOTH if inspect.signature(file.setup).parameters else (ip.IPV4,):
+            part = _Part(file, version, [])
+            for each in tests:
+                if version in each.versions and re.search(pattern, f"{path.stem}: {part.over(each.title)}"):
+                    part.tests.append(each)
+            if part.tests:
+                yield part
 
 
 def main():
@@ -49,59 +82,60 @@ def main():
     parser.add_argument("pattern", nargs="?", default="", help="regular expression that `file: title` is to match")
     parser.add_argument("--list", action="store_true", help="name the tests, and run none")
     arguments = parser.parse_args()
-    files = list(_files(arguments.pattern))
+    parts = list(_parts(arguments.pattern))
     if arguments.list:
-        for file, tests in files:
-            for each in tests:
-                print(f"{file.__name__}: {each.title}")
+        for part in parts:
+            for each in part.tests:
+                print(f"{part.file.__name__}: {part.over(each.title)}")
         return 0
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(limit, 1 << 16),) * 2)
     # Threads of a test end in its daemons by fork, as they should.
     warnings.filterwarnings("ignore", category=DeprecationWarning, message=".*fork.*")
-    report = ktap.Ktap(len(files))
-    for file, tests in files:
+    report = ktap.Ktap(len(parts))
+    for part in parts:
         sys.stdout.flush()
         pid = os.fork()
         if pid == 0:
             background.die_with_parent()
             os.setsid()
-            os._exit(_run_file(file, tests))
+            os._exit(_run_part(part))
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         _kill_group(pid)
         if status > 1 or status < 0:
-            report.diagnostic(f"the process of {file.__name__} ended with status {status}")
-        (report.not_ok if status else report.ok)(file.__name__)
-    return 1 if report.failed or not files else 0
+            report.diagnostic(f"the process of {part.name} ended with status {status}")
+        (report.not_ok if status else report.ok)(part.name)
+    return 1 if report.failed or not parts else 0
 
 
-def _run_file(file, tests):
+def _run_part(part):
     """Sets the file's topology up, runs its tests and tears it down. Returns an exit status."""
-    report = ktap.Ktap(len(tests) + 1, 1, file.__name__)
+    report = ktap.Ktap(len(part.tests) + 1, 1, part.name)
+    left, file = part.over(_LEFT), part.file.__name__
     since = kernel_log.mark()
     references = module.references()
     try:
-        topology = _within(file.setup, _DEADLINE * wait.SCALE)
+        topology = _within(part.setup, _DEADLINE * wait.SCALE)
     except check.Skip as reason:
-        for each in tests:
-            report.skip(each.title, reason)
+        for each in part.tests:
+            report.skip(part.over(each.title), reason)
     except BaseException:
-        report.diagnostic("the set-up of the file failed:\n" + _explain(file.__name__))
-        for each in tests:
-            report.not_ok(each.title)
+        report.diagnostic("the set-up of the file failed:\n" + _explain(file))
+        for each in part.tests:
+            report.not_ok(part.over(each.title))
     else:
-        for each in tests:
-            _run_test(report, each, topology)
+        for each in part.tests:
+            _run_test(report, each, part.over(each.title), topology)
             try:
                 dispatch.reset_all()
             except Exception:
-                report.diagnostic("services were left to the next test:\n" + _explain(file.__name__))
+                report.diagnostic("services were left to the next test:\n" + _explain(file))
     try:
         _within(lambda: _tear_down(since, references), _DEADLINE * wait.SCALE)
-        report.ok(_LEFT)
+        report.ok(left)
     except BaseException:
-        report.diagnostic(_explain(file.__name__))
-        report.not_ok(_LEFT)
+        report.diagnostic(_explain(file))
+        report.not_ok(left)
     return 1 if report.failed else 0
 
 
@@ -132,8 +166,8 @@ def _within(function, seconds):
         signal.alarm(0)
 
 
-def _run_test(report, each, topology):
-    """Runs one test in a process of its own and reports it."""
+def _run_test(report, each, title, topology):
+    """Runs one test in a process of its own and reports it by its title."""
     sys.stdout.flush()
     output = tempfile.TemporaryFile("w+", errors="replace")
     receiver, sender = os.pipe()
@@ -158,15 +192,15 @@ def _run_test(report, each, topology):
     os.close(receiver)
     if outcome.get("result") == "ok":
         report.diagnostic(outcome["text"])
-        report.ok(each.title)
+        report.ok(title)
     elif outcome.get("result") == "skip":
-        report.skip(each.title, outcome["text"])
+        report.skip(title, outcome["text"])
     else:
         died = f"killed: not done within {each.deadline:.0f} s" if hung else "its process died"
         report.diagnostic(outcome.get("text", died))
         output.seek(0)
         report.diagnostic("\n".join(output.read().splitlines()[-60:]))
-        report.not_ok(each.title)
+        report.not_ok(title)
     output.close()
 
 

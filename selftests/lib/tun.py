@@ -7,6 +7,7 @@ import select
 import struct
 
 from . import command
+from .namespace import address
 
 _TUNSETIFF = 0x400454CA
 _IFF_TUN, _IFF_NO_PI = 0x0001, 0x1000
@@ -15,13 +16,13 @@ _IFF_TUN, _IFF_NO_PI = 0x0001, 0x1000
 class Tun:
     """A TUN device of a namespace."""
 
-    def __init__(self, namespace, name, address):
+    def __init__(self, namespace, name, host, length):
         if not os.path.exists("/dev/net/tun"):
             command.run("modprobe", "tun")
         with namespace:
             self._file = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
             fcntl.ioctl(self._file, _TUNSETIFF, struct.pack("16sH22x", name.encode(), _IFF_TUN | _IFF_NO_PI))
-        namespace.batch(f"addr add {address} dev {name}", f"link set {name} up")
+        namespace.batch(address(host, length, name), f"link set {name} up")
 
     def send(self, data):
         """Sends a packet; one that the driver itself refuses counts as sent."""
