@@ -13,57 +13,59 @@ import json
 
 from lib import background, check, daemon, dispatch, namespace, topology, tracing
 from lib.client import Client, who
+from lib.ip import IPV4, IPV6, endpoint, host_of, port_of
 from lib.runner import test
-from lib.topology import CLIENT, HOST, OTHER_HOST, PROCESSES, SERVICE
 
 _QUESTIONS = 50
 # What this computer sends has it as the device that it came by.
 _LOOPBACK = 1
-_BOTH = PROCESSES[:2]
+_LOOKUP = {IPV4: "fib/fib_table_lookup", IPV6: "fib6/fib6_table_lookup"}
 
 
-def setup():
+def setup(version):
     tracing.need()
-    net = topology.pair()
-    daemon.start(*_BOTH, namespace=net.server)
+    net = topology.pair(version)
+    daemon.start(*net.processes[:2], namespace=net.server)
     return net
 
 
-def _routed(what):
+def _routed(net, what):
     """How many look-ups of routes there were of packets that came by a device for one of the addresses."""
-    with tracing.traced("fib/fib_table_lookup", only=f"iif > {_LOOPBACK}") as trace:
+    with tracing.traced(_LOOKUP[net.version], only=f"iif > {_LOOPBACK}") as trace:
         for _ in range(_QUESTIONS):
             what()
-        return sum(trace().count(f"-> {host}/") for host in (HOST, OTHER_HOST))
+        return sum(trace().count(f"-> {host}/") for host in (net.host, net.other_host))
 
 
-def _check_not_routed(client, where):
+def _check_not_routed(net, client, where):
     client.who()
-    routed = _routed(client.who)
+    routed = _routed(net, client.who)
     check.true(routed < _QUESTIONS / 5, f"{where}: {routed} packets were routed, of {_QUESTIONS} questions")
 
 
-def _check_routed(client, where):
+def _check_routed(net, client, where):
     client.who()
-    routed = _routed(client.who)
+    routed = _routed(net, client.who)
     check.true(routed >= _QUESTIONS, f"{where}: {routed} packets were routed, of {_QUESTIONS} questions")
 
 
 @contextlib.contextmanager
 def _rules(net, rules):
     """nftables rules of the server, for the time being."""
-    net.server.run("nft", "-f", "-", stdin=f"table ip test {{\n{rules}\n}}\n")
+    table = net.version.table
+    net.server.run("nft", "-f", "-", stdin=f"table {table} test {{\n{rules}\n}}\n")
     try:
         yield
     finally:
-        net.server.run("nft", "delete", "table", "ip", "test")
+        net.server.run("nft", "delete", "table", table, "test")
 
 
 @contextlib.contextmanager
 def _second_link(net):
     """Another way from a client to the server, with devices that weren't there when it was set up."""
-    namespace.link(net.client, "eth1", "203.0.113.2/24", net.server, "eth1", "203.0.113.1/24")
-    net.client.ip(f"route add {OTHER_HOST} via 203.0.113.1")
+    there, here = (f"{net.far(number)}/{net.near_length}" for number in (2, 1))
+    namespace.link(net.client, "eth1", there, net.server, "eth1", here)
+    net.client.ip(f"route add {net.other_host} via {net.far(1)}")
     try:
         yield
     finally:
@@ -72,136 +74,138 @@ def _second_link(net):
 
 @test
 def packets_of_an_open_connection_are_not_routed_again(net):
-    net.control.serve(SERVICE, *_BOTH)
-    with Client(net.client, SERVICE) as client:
-        _check_not_routed(client, "a connection of a remote client")
+    net.control.serve(net.service, *net.processes[:2])
+    with Client(net.client, net.service) as client:
+        _check_not_routed(net, client, "a connection of a remote client")
 
 
 @test
 def of_a_new_connection_the_SYN_alone_is_routed(net):
-    net.control.serve(SERVICE, *_BOTH)
-    who(net.client, SERVICE)
-    routed = _routed(lambda: who(net.client, SERVICE))
+    net.control.serve(net.service, *net.processes[:2])
+    who(net.client, net.service)
+    routed = _routed(net, lambda: who(net.client, net.service))
     check.true(routed >= _QUESTIONS, f"{routed} packets were routed, of {_QUESTIONS} connections")
     check.true(routed < _QUESTIONS * 1.3, f"{routed} packets were routed, of {_QUESTIONS} connections")
 
 
 @test
 def a_connection_whose_packets_come_by_another_device_than_its_SYN_goes_on(net):
-    service = f"{OTHER_HOST}:80"
-    net.control.serve(service, *_BOTH)
-    with _second_link(net), Client(net.client, service, source=f"{CLIENT}:48000") as client:
+    service = net.other_service
+    net.control.serve(service, *net.processes[:2])
+    with _second_link(net), Client(net.client, service, source=endpoint(net.client_address, 48000)) as client:
         process = client.who()
-        net.client.ip(f"route replace {OTHER_HOST} via {topology.SERVER}")
-        _check_not_routed(client, "by the other device")
+        net.client.ip(f"route replace {net.other_host} via {net.server_address}")
+        _check_not_routed(net, client, "by the other device")
         check.equal(client.who(), process, "who serves whom")
-        net.client.ip(f"route replace {OTHER_HOST} via 203.0.113.1")
-        _check_not_routed(client, "by the first device")
+        net.client.ip(f"route replace {net.other_host} via {net.far(1)}")
+        _check_not_routed(net, client, "by the first device")
         check.equal(client.who(), process, "who serves whom")
 
 
 @test
 def when_the_route_of_the_service_address_changes_packets_are_routed_by_the_new_one(net):
-    net.control.serve(SERVICE, *_BOTH)
-    with Client(net.client, SERVICE) as client:
+    net.control.serve(net.service, *net.processes[:2])
+    with Client(net.client, net.service) as client:
         client.who()
-        net.server.ip(f"addr del {HOST}/32 dev lo")
+        net.server.ip(f"addr del {net.host}/{net.version.bits} dev lo")
         client.send("who")
         client.socket.settimeout(1)
         check.raises(TimeoutError, client.socket.recv, 1)
-        net.server.ip(f"addr add {HOST}/32 dev lo")
+        net.server.batch(namespace.address(net.host, net.version.bits, "lo"))
         client.socket.settimeout(30)
-        check.true(client.line().split()[0] in _BOTH, "who answers when the address is back")
-        who(net.client, SERVICE)
+        check.true(client.line().split()[0] in net.processes[:2], "who answers when the address is back")
+        who(net.client, net.service)
 
 
 @test
 def without_early_demux_in_the_kernel_they_are(net):
-    net.control.serve(SERVICE, *_BOTH)
+    net.control.serve(net.service, *net.processes[:2])
     for name in ("ip_early_demux", "tcp_early_demux"):
         net.server.sysctl(f"net/ipv4/{name}", 0)
         try:
-            with Client(net.client, SERVICE) as client:
-                _check_routed(client, f"{name}=0")
+            with Client(net.client, net.service) as client:
+                _check_routed(net, client, f"{name}=0")
         finally:
             net.server.sysctl(f"net/ipv4/{name}", 1)
 
 
 @test
 def a_device_that_comes_later_finds_sockets_too(net):
-    net.control.serve(SERVICE, *_BOTH)
-    net.control.serve(f"{OTHER_HOST}:80", _BOTH[0])
-    with _second_link(net), Client(net.client, f"{OTHER_HOST}:80") as client:
-        _check_not_routed(client, "by a new device")
+    net.control.serve(net.service, *net.processes[:2])
+    net.control.serve(net.other_service, net.processes[0])
+    with _second_link(net), Client(net.client, net.other_service) as client:
+        _check_not_routed(net, client, "by a new device")
 
 
 @test
 def a_device_that_goes_to_a_namespace_without_services_works_there(net):
-    other = namespace.Namespace("other")
-    daemon.start(f"{OTHER_HOST}:90", namespace=net.server)
+    other = namespace.Namespace("other", net.version)
+    daemon.start(endpoint(net.other_host, 90), namespace=net.server)
     with _second_link(net):
-        with Client(net.client, f"{OTHER_HOST}:90") as client:
+        with Client(net.client, endpoint(net.other_host, 90)) as client:
             client.who()
         net.server.ip("link set eth1 netns other")
-        other.batch("addr add 203.0.113.1/24 dev eth1", "link set eth1 up", f"addr add {OTHER_HOST} dev lo")
-        daemon.start(f"{OTHER_HOST}:90", namespace=other)
-        check.equal(who(net.client, f"{OTHER_HOST}:90")[0], f"{OTHER_HOST}:90", "who serves there")
+        addresses = ((net.far(1), net.near_length, "eth1"), (net.other_host, net.version.bits, "lo"))
+        other.batch(*(namespace.address(*each) for each in addresses), "link set eth1 up")
+        daemon.start(endpoint(net.other_host, 90), namespace=other)
+        check.equal(who(net.client, endpoint(net.other_host, 90))[0], endpoint(net.other_host, 90), "who serves there")
         other.ip("link set eth1 netns server")
 
 
 @test
 def connections_go_on_when_the_range_is_set_again_and_again(net):
-    net.control.serve(SERVICE, *_BOTH)
+    net.control.serve(net.service, *net.processes[:2])
     server = net.server
-    control = dispatch.Dispatch(namespace.Namespace("empty"))
-    with Client(net.client, SERVICE) as client:
+    control = dispatch.Dispatch(namespace.Namespace("empty", net.version), net.version)
+    with Client(net.client, net.service) as client:
         for _ in range(3):
             control.up()
             client.who()
             control.tool("down")
             client.who()
-        _check_not_routed(client, "after another namespace's set-up was taken down")
+        _check_not_routed(net, client, "after another namespace's set-up was taken down")
     check.true(server.exists(), "the server is there")
 
 
 @test
 def a_handler_of_another_takes_the_place_and_connections_go_on(net):
-    service = f"{OTHER_HOST}:80"
-    net.control.serve(service, *_BOTH)
+    service = net.other_service
+    net.control.serve(service, *net.processes[:2])
     with _second_link(net), Client(net.client, service) as client:
-        _check_not_routed(client, "before")
+        _check_not_routed(net, client, "before")
         # Its mode l3s has the device's handler for itself.
         net.server.ip("link add ipvl0 link eth1 type ipvlan mode l3s")
         try:
             net.server.ip("link set ipvl0 up")
             client.who()
-            _check_routed(client, "while the handler is another's")
-            check.equal(who(net.client, service)[0] in _BOTH, True, "a process serves a new connection")
+            _check_routed(net, client, "while the handler is another's")
+            check.equal(who(net.client, service)[0] in net.processes[:2], True, "a process serves a new connection")
         finally:
             net.server.ip("link del ipvl0")
         client.who()
         # The other way round: the handler is there already.
         net.server.ip("link add ipvl0 link eth1 type ipvlan mode l3s")
-        net.control.tool("up", "--range", dispatch.RANGE)
+        net.control.up()
         client.who()
         net.server.ip("link del ipvl0")
 
 
 @test
 def the_input_chain_sees_the_service_address_and_not_the_process(net):
-    net.control.serve(SERVICE, *_BOTH)
+    net.control.serve(net.service, *net.processes[:2])
+    ip = net.version.table
     rules = f"""
         counter service {{ }}
         counter process {{ }}
         chain input {{
             type filter hook input priority 0
-            ip daddr {HOST} tcp dport 80 counter name service
-            ip daddr {dispatch.RANGE} counter name process
+            {ip} daddr {net.host} tcp dport 80 counter name service
+            {ip} daddr {dispatch.RANGES[net.version]} counter name process
         }}"""
-    with _rules(net, rules), Client(net.client, SERVICE) as client:
+    with _rules(net, rules), Client(net.client, net.service) as client:
         for _ in range(_QUESTIONS):
             client.who()
-        listed = json.loads(net.server.run("nft", "-j", "list", "counters", "table", "ip", "test"))
+        listed = json.loads(net.server.run("nft", "-j", "list", "counters", "table", ip, "test"))
         seen = {each["counter"]["name"]: each["counter"]["packets"] for each in listed["nftables"] if "counter" in each}
         check.true(seen["service"] >= _QUESTIONS, f"packets to the service in the input chain: {seen}")
         check.equal(seen["process"], 0, "packets to processes in the input chain")
@@ -209,25 +213,25 @@ def the_input_chain_sees_the_service_address_and_not_the_process(net):
 
 @test
 def a_client_whose_address_the_input_chain_changes_is_served(net):
-    net.control.serve(SERVICE, *_BOTH)
+    net.control.serve(net.service, *net.processes[:2])
     rules = f"""
         chain input {{
             type nat hook input priority 100
-            ip saddr {CLIENT} tcp dport 80 snat to 198.51.100.77
+            {net.version.table} saddr {net.client_address} tcp dport 80 snat to {net.near(77)}
         }}"""
-    net.server.ip("route add 198.51.100.77 dev eth0")
-    with _rules(net, rules), Client(net.client, SERVICE) as client:
-        check.equal(client.who()[1].split(":")[0], "198.51.100.77", "the client as the daemon sees it")
+    net.server.ip(f"route add {net.near(77)} dev eth0")
+    with _rules(net, rules), Client(net.client, net.service) as client:
+        check.equal(host_of(client.who()[1]), net.near(77), "the client as the daemon sees it")
         check.equal(client.download(300_000), daemon.digest(1, 300_000), "SHA-256")
 
 
 @test
 def a_packet_that_becomes_another_connections_after_its_socket_was_found_does_not_reach_that_socket(net):
-    net.control.serve(SERVICE, *_BOTH)
-    with Client(net.client, SERVICE) as one, Client(net.client, SERVICE) as other:
+    net.control.serve(net.service, *net.processes[:2])
+    with Client(net.client, net.service) as one, Client(net.client, net.service) as other:
         process = {each: each.who()[0] for each in (one, other)}
         check.true(process[one] != process[other], "two connections have two processes")
-        port, others = (each.address.split(":")[1] for each in (one, other))
+        port, others = (port_of(each.address) for each in (one, other))
         rules = f"""
             chain input {{
                 type filter hook input priority 0
@@ -245,12 +249,12 @@ def a_packet_that_becomes_another_connections_after_its_socket_was_found_does_no
 
 @test
 def a_client_that_reuses_its_port_gets_a_new_connection(net):
-    net.control.serve(SERVICE, *_BOTH)
-    source = f"{CLIENT}:47000"
+    net.control.serve(net.service, *net.processes[:2])
+    source = endpoint(net.client_address, 47000)
     for _ in range(4):
-        with Client(net.client, SERVICE, source=source) as client:
+        with Client(net.client, net.service, source=source) as client:
             check.equal(client.who()[1], source, "the client as the daemon sees it")
-            _check_not_routed(client, "a connection from a port that was used before")
+            _check_not_routed(net, client, "a connection from a port that was used before")
             client.send("close")
             client.ended()
 
@@ -258,23 +262,23 @@ def a_client_that_reuses_its_port_gets_a_new_connection(net):
 @test
 def the_socket_of_a_process_is_found_beside_an_unrelated_service_at_a_port_that_looks_alike(net):
     """336 and 80 share their last byte: whether there is a service is asked by that."""
-    net.control.serve(SERVICE, *_BOTH)
-    daemon.start(f"{HOST}:336", namespace=net.server)
-    with Client(net.client, f"{HOST}:336") as unrelated, Client(net.client, SERVICE) as client:
-        _check_not_routed(unrelated, "an unrelated service")
-        _check_not_routed(client, "the service")
-        check.equal(unrelated.who()[0], f"{HOST}:336", "who serves the unrelated service")
+    net.control.serve(net.service, *net.processes[:2])
+    daemon.start(endpoint(net.host, 336), namespace=net.server)
+    with Client(net.client, endpoint(net.host, 336)) as unrelated, Client(net.client, net.service) as client:
+        _check_not_routed(net, unrelated, "an unrelated service")
+        _check_not_routed(net, client, "the service")
+        check.equal(unrelated.who()[0], endpoint(net.host, 336), "who serves the unrelated service")
 
 
 @test
 def packets_of_many_connections_at_once_reach_their_own_processes(net):
-    net.control.serve(SERVICE, *_BOTH)
-    load = [background.fork(_ask_many, net.client) for _ in range(2)]
+    net.control.serve(net.service, *net.processes[:2])
+    load = [background.fork(_ask_many, net) for _ in range(2)]
     check.equal([each.wait() for each in load], [0, 0], "exit statuses of the clients")
 
 
-def _ask_many(client_namespace):
-    clients = [Client(client_namespace, SERVICE) for _ in range(40)]
+def _ask_many(net):
+    clients = [Client(net.client, net.service) for _ in range(40)]
     first = [client.who() for client in clients]
     for _ in range(3):
         for client in clients:

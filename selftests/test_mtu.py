@@ -14,24 +14,25 @@ import re
 import socket
 import struct
 
-from lib import capture, check, daemon, dispatch, inject, namespace, packet, wait
+from lib import capture, check, daemon, dispatch, inject, namespace, packet, topology, wait
 from lib.client import Client
+from lib.ip import IPV4, IPV6, endpoint, host_of, port_of
 from lib.packet import ACK, SYN
 from lib.runner import test
-from lib.topology import CLIENT, HOST, PROCESSES, SERVICE
 
-_SERVER = "203.0.113.1"
-_DIRECT = f"{HOST}:8080"
-_PROCESS = PROCESSES[0]
 _LENGTH = 6 << 20
 
 
+# Type and code of ICMP errors: what TCP takes for a refusal, what ends a handshake, and a packet that is too big.
+_REFUSED = {IPV4: (3, 3), IPV6: (1, 4)}
+_UNREACHABLE = {IPV4: (3, 1), IPV6: (1, 4)}
+_TOO_BIG = {IPV4: (3, 4), IPV6: (2, 0)}
+_RECVERR = {IPV4: (socket.IPPROTO_IP, 11), IPV6: (socket.IPPROTO_IPV6, 25)}
+
+
 @dataclasses.dataclass
-class Net:
-    client: namespace.Namespace
+class Net(topology.Pair):
     router: namespace.Namespace
-    server: namespace.Namespace
-    control: dispatch.Dispatch
 
     def mtu(self, left, right=None):
         """Sets the MTU of the client's link, and of the server's."""
@@ -40,20 +41,37 @@ class Net:
         self.router.batch(f"link set left mtu {left}", f"link set right mtu {right}")
         self.server.ip(f"link set eth0 mtu {right}")
         for side in (self.client, self.router, self.server):
-            side.ip("route flush cache")
+            side.ip(f"{self.version.option} route flush cache")
+
+    def default_route(self, more=""):
+        """Sets the server's route to the client."""
+        self.server.ip(f"{self.version.option} route replace default via {self.far(2)} {more}")
 
 
-def setup():
-    client, router, server = (namespace.Namespace(name) for name in ("client", "router", "server"))
-    namespace.link(client, "eth0", f"{CLIENT}/24", router, "left", "198.51.100.1/24", 9000)
-    namespace.link(router, "right", "203.0.113.2/24", server, "eth0", f"{_SERVER}/24", 9000)
-    client.ip("route add default via 198.51.100.1")
-    server.batch(f"addr add {HOST}/32 dev lo", "route add default via 203.0.113.2")
-    router.ip(f"route add {HOST}/32 via {_SERVER}")
-    router.sysctl("net/ipv4/ip_forward", 1)
-    router.sysctl("net/ipv4/icmp_ratelimit", 0)
-    net = Net(client, router, server, dispatch.Dispatch(server).up())
-    daemon.start(_PROCESS, _DIRECT, namespace=server)
+def _direct(net):
+    return endpoint(net.host, 8080)
+
+
+def setup(version):
+    client, router, server = (namespace.Namespace(name, version) for name in ("client", "router", "server"))
+    addresses = topology.ADDRESSES[version]
+    near = lambda number: f"{addresses.near(number)}/{addresses.near_length}"
+    far = lambda number: f"{addresses.far(number)}/{addresses.near_length}"
+    namespace.link(client, "eth0", near(2), router, "left", near(1), 9000)
+    namespace.link(router, "right", far(2), server, "eth0", far(1), 9000)
+    client.ip(f"{version.option} route add default via {addresses.near(1)}")
+    server.batch(namespace.address(addresses.host, version.bits, "lo"))
+    router.ip(f"route add {addresses.host}/{version.bits} via {addresses.far(1)}")
+    if version is IPV4:
+        router.sysctl("net/ipv4/ip_forward", 1)
+        router.sysctl("net/ipv4/icmp_ratelimit", 0)
+    else:
+        router.sysctl("net/ipv6/conf/all/forwarding", 1)
+        router.sysctl("net/ipv6/icmp/ratelimit", 0)
+    net = Net(client, server, dispatch.Dispatch(server, version), addresses, router)
+    net.default_route()
+    net.control.up()
+    daemon.start(net.processes[0], _direct(net), namespace=server)
     return net
 
 
@@ -65,37 +83,37 @@ def _synack_mss(net, address):
 
 @test
 def the_SYN_ACK_announces_the_MSS_that_a_daemon_without_dispatch_announces(net):
-    net.control.serve(SERVICE, _PROCESS)
+    net.control.serve(net.service, net.processes[0])
     for mtu in (1280, 1500, 9000):
         net.mtu(mtu)
-        direct = _synack_mss(net, _DIRECT)
-        check.equal(direct, mtu - 40, f"MSS without dispatch at MTU {mtu}")
-        check.equal(_synack_mss(net, SERVICE), direct, f"MSS of the service at MTU {mtu}")
+        direct = _synack_mss(net, _direct(net))
+        check.equal(direct, mtu - net.version.header - 20, f"MSS without dispatch at MTU {mtu}")
+        check.equal(_synack_mss(net, net.service), direct, f"MSS of the service at MTU {mtu}")
 
 
 @test
 def the_SYN_ACK_obeys_the_advertised_MSS_of_the_clients_route(net):
     net.mtu(1500)
-    net.control.serve(SERVICE, _PROCESS)
-    net.server.ip("route replace default via 203.0.113.2 advmss 1000")
+    net.control.serve(net.service, net.processes[0])
+    net.default_route("advmss 1000")
     try:
-        check.equal(_synack_mss(net, _DIRECT), 1000, "MSS without dispatch")
-        check.equal(_synack_mss(net, SERVICE), 1000, "MSS of the service")
+        check.equal(_synack_mss(net, _direct(net)), 1000, "MSS without dispatch")
+        check.equal(_synack_mss(net, net.service), 1000, "MSS of the service")
     finally:
-        net.server.ip("route replace default via 203.0.113.2")
+        net.default_route()
 
 
 def _download(net, shrink):
     """Downloads, calls `shrink` on the way, and returns the sizes that the client's link saw afterwards."""
-    net.control.serve(SERVICE, _PROCESS)
+    net.control.serve(net.service, net.processes[0])
     got = b""
-    with Client(net.client, SERVICE) as client:
+    with Client(net.client, net.service) as client:
         client.send(f"get {_LENGTH} 11")
         got += client.receive(_LENGTH // 6)
         shrink()
         with capture.Capture(net.client, "eth0") as wire:
             got += client.receive(_LENGTH - len(got))
-            sizes = [seen.length for seen in wire.segments() if seen.source == SERVICE]
+            sizes = [seen.length for seen in wire.segments() if seen.source == net.service]
         check.true(got == b"".join(daemon.stream(11, _LENGTH)), "the download differs")
         known = net.server.run("ss", "-Htni", "dst", f"{client.address}")
     return sizes, known
@@ -128,8 +146,8 @@ def a_download_goes_on_when_the_servers_own_link_shrinks(net):
 @test
 def an_upload_goes_on_when_a_link_behind_the_router_shrinks(net):
     net.mtu(9000)
-    net.control.serve(SERVICE, _PROCESS)
-    with Client(net.client, SERVICE) as client:
+    net.control.serve(net.service, net.processes[0])
+    with Client(net.client, net.service) as client:
         client.send(f"put {_LENGTH}")
         for number, part in enumerate(daemon.stream(12, _LENGTH)):
             client.socket.sendall(part)
@@ -138,44 +156,47 @@ def an_upload_goes_on_when_a_link_behind_the_router_shrinks(net):
         check.equal(client.line(), daemon.digest(12, _LENGTH), "SHA-256")
 
 
-def _unreachable(code, quoted, mtu=0, protocol=6):
-    """An ICMP error of the router that quotes a segment of the service's."""
-    ports = struct.pack("!HHI", int(quoted.source.split(":")[1]), int(quoted.destination.split(":")[1]), quoted.sequence)
-    hosts = [address.split(":")[0] for address in (quoted.source, quoted.destination)]
-    inner = packet.ipv4(*hosts, ports, protocol=protocol, length=quoted.length)
-    body = struct.pack("!BBHHH", 3, code, 0, 0, mtu) + inner
-    body = body[:2] + struct.pack("!H", packet.checksum(body)) + body[4:]
-    return packet.ipv4("203.0.113.2", hosts[0], body, protocol=1)
+def _quote(quoted):
+    """What an ICMP error quotes of a segment of the service's."""
+    ports = struct.pack("!HHI", port_of(quoted.source), port_of(quoted.destination), quoted.sequence)
+    return packet.ip(host_of(quoted.source), host_of(quoted.destination), ports, length=quoted.length)
+
+
+def _error(net, kind, code, quoted, mtu=0, length=None):
+    """An ICMP error of the router that quotes so many bytes of a segment of the service's, or all that it is to."""
+    body = struct.pack("!I", mtu) + _quote(quoted)[:length]
+    return packet.icmp(net.far(2), net.host, kind, code, body)
 
 
 @test
 def an_ICMP_error_reaches_the_socket_of_the_process_that_the_quoted_segment_is_of(net):
     net.mtu(1500)
-    process = "10.77.0.9:80"
+    process = net.process(9)
     send = inject.Injector(net.router)
     with daemon.listen(process, net.server) as listener, capture.Capture(net.client, "eth0") as wire:
-        net.control.serve(SERVICE, process)
-        with Client(net.client, SERVICE) as client:
+        net.control.serve(net.service, process)
+        with Client(net.client, net.service) as client:
             accepted, _ = listener.accept()
-            accepted.setsockopt(socket.IPPROTO_IP, 11, 1)  # IP_RECVERR: errors end the connection
+            accepted.setsockopt(*_RECVERR[net.version], 1)  # errors end the connection
             accepted.sendall(b"hello")
-            sent = wire.wait_for(lambda seen: seen.source == SERVICE and seen.payload, "the service's data")
+            sent = wire.wait_for(lambda seen: seen.source == net.service and seen.payload, "the service's data")
             check.equal(client.socket.recv(5), b"hello", "data")
             # Quotes of nothing that was sent change nothing.
             wrong = packet.Seen(**{**vars(sent), "sequence": (sent.sequence - 100_000) & 0xFFFFFFFF})
-            stranger = packet.Seen(**{**vars(sent), "destination": f"{CLIENT}:9"})
+            stranger = packet.Seen(**{**vars(sent), "destination": endpoint(net.client_address, 9)})
             for quoted in (wrong, stranger):
-                send.send(_unreachable(3, quoted))
+                send.send(_error(net, *_REFUSED[net.version], quoted))
             accepted.sendall(b"again")
             check.equal(client.socket.recv(5), b"again", "data after errors that quote nothing of the connection")
             sent = wire.wait_for(
-                lambda seen: seen.source == SERVICE and seen.payload and seen.sequence == sent.sequence + 5, "more data"
+                lambda seen: seen.source == net.service and seen.payload and seen.sequence == sent.sequence + 5,
+                "more data",
             )
             # One segment stays unacknowledged, so that its sequence number is in the window.
             net.router.run("tc", *"qdisc add dev left root netem loss 100%".split())
             accepted.sendall(b"lost")
             lost = packet.Seen(**{**vars(sent), "sequence": sent.sequence + 5})
-            send.send(_unreachable(3, lost))
+            send.send(_error(net, *_REFUSED[net.version], lost))
             accepted.settimeout(wait.DEADLINE)
             check.raises(ConnectionRefusedError, accepted.recv, 1)
             accepted.close()
@@ -185,35 +206,67 @@ def an_ICMP_error_reaches_the_socket_of_the_process_that_the_quoted_segment_is_o
 @test
 def an_ICMP_error_for_a_SYN_ACK_ends_the_half_open_connection(net):
     net.mtu(1500)
-    net.control.serve(SERVICE, _PROCESS)
-    source = "198.51.100.77:53000"  # nobody there, so nobody resets it
-    net.router.ip("neigh replace 198.51.100.77 lladdr 02:00:00:00:00:77 dev left")
+    net.control.serve(net.service, net.processes[0])
+    source = endpoint(net.near(77), 53000)  # nobody there, so nobody resets it
+    net.router.ip(f"neigh replace {net.near(77)} lladdr 02:00:00:00:00:77 dev left")
     half_open = lambda: net.server.run("ss", "-Htan", "state", "syn-recv")
     with capture.Capture(net.router, "left") as wire:
-        inject.Injector(net.client).segment(source, SERVICE, SYN, 1000)
+        inject.Injector(net.client).segment(source, net.service, SYN, 1000)
         synack = wire.wait_for(lambda seen: seen.destination == source and seen.flags & ACK, "the SYN-ACK")
     wait.until(lambda: ":53000" in half_open(), "the process's half-open connection")
-    inject.Injector(net.router).send(_unreachable(1, synack))
+    inject.Injector(net.router).send(_error(net, *_UNREACHABLE[net.version], synack))
     wait.until(lambda: ":53000" not in half_open(), "the half-open connection ends", 10 * wait.SCALE)
 
 
 @test
 def an_ICMP_error_that_quotes_too_little_is_harmless(net):
     net.mtu(1500)
-    net.control.serve(SERVICE, _PROCESS)
+    net.control.serve(net.service, net.processes[0])
     send = inject.Injector(net.router)
-    with capture.Capture(net.client, "eth0") as wire, Client(net.client, SERVICE) as client:
+    with capture.Capture(net.client, "eth0") as wire, Client(net.client, net.service) as client:
         client.who()
-        sent = wire.wait_for(lambda seen: seen.source == SERVICE and seen.payload, "the service's data")
-        whole = _unreachable(4, sent, mtu=1300)
-        for length in range(28, len(whole)):
-            body = whole[20:length]
-            body = body[:2] + b"\0\0" + body[4:]
-            body = body[:2] + struct.pack("!H", packet.checksum(body)) + body[4:]
-            send.send(packet.ipv4("203.0.113.2", HOST, body, protocol=1))
-        for code in range(16):
-            send.send(_unreachable(code, sent, mtu=code * 5))
-        check.equal(client.who()[0], _PROCESS, "who serves afterwards")
+        sent = wire.wait_for(lambda seen: seen.source == net.service and seen.payload, "the service's data")
+        for length in range(len(_quote(sent))):
+            send.send(_error(net, *_TOO_BIG[net.version], sent, 1300, length))
+        for kind in (3,) if net.version is IPV4 else (1, 2, 3, 4):
+            for code in range(16):
+                send.send(_error(net, kind, code, sent, mtu=code * 5))
+        check.equal(client.who()[0], net.processes[0], "who serves afterwards")
+
+
+def _path_mtu(net, process):
+    """The path MTU that the process's only connection knows."""
+    return int(
+        re.search(r"\bpmtu:(\d+)", net.server.run("ss", "-Htni", "state", "established", "src", process)).group(1)
+    )
+
+
+@test(only=IPV6)
+def a_packet_too_big_is_obeyed_down_to_1280_bytes_and_not_below(net):
+    net.mtu(1500)
+    process = net.process(9)
+    send = inject.Injector(net.router)
+    with daemon.listen(process, net.server) as listener, capture.Capture(net.client, "eth0") as wire:
+        net.control.serve(net.service, process)
+        with Client(net.client, net.service) as client:
+            accepted, _ = listener.accept()
+            accepted.sendall(b"hello")
+            sent = wire.wait_for(lambda seen: seen.source == net.service and seen.payload, "the service's data")
+            check.equal(client.receive(5), b"hello", "data")
+            net.router.run("tc", *"qdisc add dev left root netem loss 100%".split())
+            try:
+                # What is not acknowledged can be quoted.
+                accepted.sendall(b"lost")
+                lost = packet.Seen(**{**vars(sent), "sequence": sent.sequence + 5})
+                for mtu in (0, 68, 576, 1279):
+                    send.send(_error(net, *_TOO_BIG[IPV6], lost, mtu))
+                check.equal(_path_mtu(net, process), 1500, "the path MTU after errors of less than 1280")
+                send.send(_error(net, *_TOO_BIG[IPV6], lost, 1280))
+                wait.until(lambda: _path_mtu(net, process) == 1280, "the path MTU is 1280")
+            finally:
+                net.router.run("tc", *"qdisc del dev left root".split())
+            check.equal(client.receive(4), b"lost", "what was lost, sent again")
+            accepted.close()
 
 
 def _port_mtu(net):
@@ -227,11 +280,13 @@ def _receive_space(net, local):
     return re.search(r"rcv_space:(\d+)", shown).group(1)
 
 
-@test
+@test(only=IPV4)
 def the_port_has_the_largest_mtu_of_the_devices_and_follows_it(net):
     for mtu in (1400, 9000, 1280, 1500):
         net.mtu(mtu)
-        check.equal(_port_mtu(net), max(mtu, 1500), f"the port's MTU; that of the test's own device is 1500, eth0's {mtu}")
+        check.equal(
+            _port_mtu(net), max(mtu, 1500), f"the port's MTU; that of the test's own device is 1500, eth0's {mtu}"
+        )
     net.server.ip("link add large mtu 4000 type dummy")
     check.equal(_port_mtu(net), 4000, "the port's MTU with a device of 4000")
     net.server.ip("link del large")
@@ -240,10 +295,12 @@ def the_port_has_the_largest_mtu_of_the_devices_and_follows_it(net):
 
 @test
 def a_process_has_the_receive_buffer_of_a_directly_bound_daemon(net):
-    net.control.serve(SERVICE, _PROCESS)
+    net.control.serve(net.service, net.processes[0])
     for mtu in (1500, 9000):
         net.mtu(mtu)
-        with Client(net.client, SERVICE) as client, Client(net.client, _DIRECT) as direct:
+        with Client(net.client, net.service) as client, Client(net.client, _direct(net)) as direct:
             client.who()
             direct.who()
-            check.equal(_receive_space(net, _PROCESS), _receive_space(net, _DIRECT), f"receive space, MTU {mtu}")
+            check.equal(
+                _receive_space(net, net.processes[0]), _receive_space(net, _direct(net)), f"receive space, MTU {mtu}"
+            )

@@ -11,17 +11,18 @@
 
 from lib import capture, check, daemon, inject, topology, wait
 from lib.client import Client, refused, who
+from lib.ip import endpoint, port_of
 from lib.packet import ACK, FIN, PSH, RST, SYN
 from lib.runner import test
-from lib.topology import CLIENT, HOST, PROCESSES, SERVICE
-
-_DIRECT = f"{HOST}:8080"
-_CLOSED = "10.77.0.9:80"
 
 
-def setup():
-    net = topology.pair()
-    daemon.start(PROCESSES[0], _DIRECT, namespace=net.server)
+def _direct(net):
+    return endpoint(net.host, 8080)
+
+
+def setup(version):
+    net = topology.pair(version)
+    daemon.start(net.processes[0], _direct(net), namespace=net.server)
     return net
 
 
@@ -34,104 +35,106 @@ def _refused_by(net, address, namespace=None):
         reset = wire.wait_for(lambda seen: seen.flags & RST and seen.destination == first.source, "a reset")
         check.equal(reset.source, address, "the reset's source")
         check.equal(reset.acknowledgment, (first.sequence + 1) & 0xFFFFFFFF, "the reset's acknowledgment")
-        check.equal(wire.addresses(), {CLIENT, HOST}, "addresses on the wire")
+        check.equal(wire.addresses(), {net.client_address, net.host}, "addresses on the wire")
     refused(net.server, address)
 
 
 @test
 def a_service_without_process_refuses_at_once(net):
-    net.control.service_add(SERVICE)
-    _refused_by(net, SERVICE)
-    check.equal(net.control.drops("no-process", SERVICE), 2, "connections refused for want of a process")
-    check.equal(net.control.connections(SERVICE), [], "its entries")
+    net.control.service_add(net.service)
+    _refused_by(net, net.service)
+    check.equal(net.control.drops("no-process", net.service), 2, "connections refused for want of a process")
+    check.equal(net.control.connections(net.service), [], "its entries")
 
 
 @test
 def a_service_whose_last_process_was_deleted_refuses_at_once(net):
-    net.control.serve(SERVICE, PROCESSES[0])
-    check.equal(who(net.client, SERVICE)[0], PROCESSES[0], "the process that served before")
-    net.control.process_del(SERVICE, PROCESSES[0])
-    _refused_by(net, SERVICE)
+    net.control.serve(net.service, net.processes[0])
+    check.equal(who(net.client, net.service)[0], net.processes[0], "the process that served before")
+    net.control.process_del(net.service, net.processes[0])
+    _refused_by(net, net.service)
 
 
 @test
 def a_port_of_the_service_address_that_is_closed_refuses(net):
-    net.control.serve(SERVICE, PROCESSES[0])
-    _refused_by(net, f"{HOST}:81")
+    net.control.serve(net.service, net.processes[0])
+    _refused_by(net, endpoint(net.host, 81))
 
 
 @test
 def a_process_that_does_not_listen_refuses_from_the_service_address(net):
-    net.control.serve(SERVICE, _CLOSED)
-    _refused_by(net, SERVICE)
+    net.control.serve(net.service, net.process(9))
+    _refused_by(net, net.service)
 
 
 @test
 def a_process_that_does_not_listen_is_passed_over(net):
-    net.control.serve(SERVICE, _CLOSED, PROCESSES[0])
+    net.control.serve(net.service, net.process(9), net.processes[0])
     for _ in range(4):
-        check.equal(who(net.client, SERVICE)[0], PROCESSES[0], "the daemon that served")
+        check.equal(who(net.client, net.service)[0], net.processes[0], "the daemon that served")
 
 
 @test
 def a_daemon_on_another_port_of_the_service_address_is_served_without_dispatch(net):
-    net.control.serve(SERVICE, PROCESSES[0])
+    net.control.serve(net.service, net.processes[0])
     for namespace in (net.client, net.server):
-        check.equal(who(namespace, _DIRECT)[0], _DIRECT, "the daemon that served")
-    check.equal(net.control.connections(client=None, service=_DIRECT), [], "entries of its connections")
+        check.equal(who(namespace, _direct(net))[0], _direct(net), "the daemon that served")
+    check.equal(net.control.connections(client=None, service=_direct(net)), [], "entries of its connections")
 
 
 @test
 def a_listener_on_the_service_address_itself_serves_again_once_the_service_is_gone(net):
-    address = f"{HOST}:8081"
+    address = endpoint(net.host, 8081)
     daemon.start(address, namespace=net.server)
-    net.control.serve(address, PROCESSES[0])
-    check.equal(who(net.client, address)[0], PROCESSES[0], "who serves a service with a listener of the same address")
+    net.control.serve(address, net.processes[0])
+    check.equal(
+        who(net.client, address)[0], net.processes[0], "who serves a service with a listener of the same address"
+    )
     net.control.service_del(address)
     check.equal(who(net.client, address)[0], address, "who serves after the service's deletion")
 
 
 @test
 def a_segment_of_an_unknown_connection_reaches_TCP_as_it_came(net):
-    net.control.serve(SERVICE, PROCESSES[0])
+    net.control.serve(net.service, net.processes[0])
     send = inject.Injector(net.client)
-    before = net.control.service(SERVICE)["stats"]
+    before = net.control.service(net.service)["stats"]
     with capture.Capture(net.client, "eth0") as wire:
         for port, flags in enumerate((ACK, PSH | ACK, FIN | ACK, SYN | ACK, FIN, PSH, 0, SYN | FIN | ACK), 41000):
-            source = f"{CLIENT}:{port}"
-            send.segment(source, SERVICE, flags, 1000, 5000, b"data" if flags & PSH else b"")
+            source = endpoint(net.client_address, port)
+            send.segment(source, net.service, flags, 1000, 5000, b"data" if flags & PSH else b"")
             reset = wire.wait_for(
                 lambda seen: seen.flags & RST and seen.destination == source and not seen.outgoing,
                 f"TCP's reset for flags {flags:#x}",
             )
-            check.equal(reset.source, SERVICE, "the reset's source")
+            check.equal(reset.source, net.service, "the reset's source")
             if flags & ACK:
                 check.equal(reset.sequence, 5000, f"the reset's sequence number for flags {flags:#x}")
-    made = [each for each in net.control.connections(SERVICE) if each["client-address"].startswith(f"{CLIENT}:410")]
+    made = [each for each in net.control.connections(net.service) if port_of(each["client-address"]) // 100 == 410]
     check.equal(made, [], "entries")
-    check.equal(net.control.service(SERVICE)["stats"], before, "what the service counted")
+    check.equal(net.control.service(net.service)["stats"], before, "what the service counted")
 
 
 @test
 def a_reset_of_an_unknown_connection_is_not_answered(net):
-    net.control.serve(SERVICE, PROCESSES[0])
+    net.control.serve(net.service, net.processes[0])
     send = inject.Injector(net.client)
     with capture.Capture(net.client, "eth0") as wire:
-        send.segment(f"{CLIENT}:42000", SERVICE, RST, 1000)
-        send.segment(f"{CLIENT}:42000", SERVICE, RST | ACK, 1000, 5000)
+        send.segment(endpoint(net.client_address, 42000), net.service, RST, 1000)
+        send.segment(endpoint(net.client_address, 42000), net.service, RST | ACK, 1000, 5000)
         # What comes after them is answered: so they were not.
-        send.segment(f"{CLIENT}:42001", SERVICE, ACK, 1000, 5000)
+        send.segment(endpoint(net.client_address, 42001), net.service, ACK, 1000, 5000)
         wire.wait_for(lambda seen: seen.flags & RST and not seen.outgoing, "an answer to an ACK")
         answered = {seen.destination for seen in wire.segments() if not seen.outgoing}
-    check.equal(answered, {f"{CLIENT}:42001"}, "the ports that were answered")
+    check.equal(answered, {endpoint(net.client_address, 42001)}, "the ports that were answered")
 
 
 @test
 def a_connection_whose_entry_was_deleted_is_reset_by_TCP(net):
-    net.control.serve(SERVICE, PROCESSES[0])
-    client = Client(net.client, SERVICE)
+    net.control.serve(net.service, net.processes[0])
+    client = Client(net.client, net.service)
     client.who()
-    net.control.connection_del(client.address, SERVICE)
+    net.control.connection_del(client.address, net.service)
     check.equal(net.control.connections(client=client.address), [], "its entry")
     client.send("who")
     check.raises(ConnectionResetError, client.socket.recv, 1)
@@ -140,7 +143,7 @@ def a_connection_whose_entry_was_deleted_is_reset_by_TCP(net):
 
 @test
 def a_connection_that_was_assigned_by_hand_goes_to_that_process(net):
-    net.control.serve(SERVICE, _CLOSED, PROCESSES[0])
-    source = f"{CLIENT}:43000"
-    net.control.connection_add(source, SERVICE, PROCESSES[0])
-    check.equal(who(net.client, SERVICE, source=source)[0], PROCESSES[0], "the process that served")
+    net.control.serve(net.service, net.process(9), net.processes[0])
+    source = endpoint(net.client_address, 43000)
+    net.control.connection_add(source, net.service, net.processes[0])
+    check.equal(who(net.client, net.service, source=source)[0], net.processes[0], "the process that served")

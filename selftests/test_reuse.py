@@ -11,14 +11,12 @@ import time
 
 from lib import check, daemon, topology, wait
 from lib.client import Client
+from lib.ip import endpoint
 from lib.runner import test
-from lib.topology import CLIENT, HOST, PROCESSES, SERVICE
-
-_FIRST, _SECOND = PROCESSES[:2]
 
 
-def setup():
-    return topology.pair()
+def setup(version):
+    return topology.pair(version)
 
 
 class _Processes:
@@ -26,8 +24,8 @@ class _Processes:
 
     def __init__(self, net):
         self._net = net
-        self.listeners = {process: daemon.listen(process, net.server) for process in (_FIRST, _SECOND)}
-        net.control.serve(SERVICE, _FIRST, _SECOND)
+        self.listeners = {process: daemon.listen(process, net.server) for process in net.processes[:2]}
+        net.control.serve(net.service, *net.processes[:2])
 
     def accept(self):
         """The process and the socket of the connection that came last: it must be at one of them."""
@@ -59,41 +57,41 @@ def _gone(namespace, port):
 @test
 def a_port_that_is_used_again_right_after_a_reset_gets_a_fresh_assignment(net):
     processes = _Processes(net)
-    for namespace, host in ((net.client, CLIENT), (net.server, HOST)):
-        source, served = f"{host}:52000", []
+    for namespace, host in ((net.client, net.client_address), (net.server, net.host)):
+        source, served = endpoint(host, 52000), []
         for _ in range(6):
-            client = Client(namespace, SERVICE, source=source)
+            client = Client(namespace, net.service, source=source)
             process, accepted = processes.accept()
             served.append(process)
             client.reset()
             check.raises(ConnectionResetError, lambda: (accepted.setblocking(True), accepted.recv(1)))
             accepted.close()
-        check.equal(served, [_FIRST, _SECOND] * 3, f"who got the connections of {host}, in turn")
+        check.equal(served, net.processes[:2] * 3, f"who got the connections of {host}, in turn")
 
 
 @test
 def a_port_that_is_used_again_is_never_sent_to_a_process_that_is_gone(net):
     for pause in (0, 0.15):  # at once, and when the entry is older than a moment
         processes = _Processes(net)
-        source = f"{CLIENT}:{52100 + int(pause * 100)}"
-        client = Client(net.client, SERVICE, source=source)
+        source = endpoint(net.client_address, 52100 + int(pause * 100))
+        client = Client(net.client, net.service, source=source)
         process, accepted = processes.accept()
         time.sleep(pause)
         accepted.close()
         processes.close(process)
         client.reset()
         (left,) = processes.listeners
-        with Client(net.client, SERVICE, source=source):
+        with Client(net.client, net.service, source=source):
             check.equal(processes.accept()[0], left, "who got the connection")
         processes.close(left)
-        net.control.service_del(SERVICE)
+        net.control.service_del(net.service)
 
 
 @test
 def a_port_whose_last_connection_is_in_TIME_WAIT_at_a_process_that_is_gone_gets_another(net):
     processes = _Processes(net)
-    source = f"{CLIENT}:52200"
-    client = Client(net.client, SERVICE, source=source)
+    source = endpoint(net.client_address, 52200)
+    client = Client(net.client, net.service, source=source)
     process, accepted = processes.accept()
     accepted.close()
     client.ended()
@@ -101,7 +99,7 @@ def a_port_whose_last_connection_is_in_TIME_WAIT_at_a_process_that_is_gone_gets_
     state = lambda: [each["state"] for each in net.control.connections(client=source)]
     wait.until(lambda: state() == ["time-wait"], "the process's socket gets to TIME_WAIT")
     processes.close(process)
-    with Client(net.client, SERVICE, source=source):
+    with Client(net.client, net.service, source=source):
         (left,) = processes.listeners
         process, accepted = processes.accept()
         check.equal(process, left, "who got the connection")
@@ -112,9 +110,9 @@ def a_port_whose_last_connection_is_in_TIME_WAIT_at_a_process_that_is_gone_gets_
 @test
 def a_port_that_is_used_again_while_the_old_entry_is_there_has_one_entry(net):
     processes = _Processes(net)
-    source = f"{CLIENT}:52300"
+    source = endpoint(net.client_address, 52300)
     for _ in range(8):
-        client = Client(net.client, SERVICE, source=source)
+        client = Client(net.client, net.service, source=source)
         process, accepted = processes.accept()
         (entry,) = net.control.connections(client=source)
         check.equal(entry["process-address"], process, "the process that its only entry names")
