@@ -129,10 +129,10 @@ def unknown_attributes_are_refused_by_name(control):
             error = _refused(control, "EINVAL", operation, request + attribute(unknown, b"\0\0\0\0"))
             check.equal(error.path, [unknown], f"operation {operation}: the unknown attribute")
         host, port = family.split(_VALID[needed[0]])
-        halves = attribute(1, host) + attribute(2, port) + attribute(3, b"\0\0\0\0")
+        halves = attribute(1, host) + attribute(2, port) + attribute(4, b"\0\0\0\0")
         request, kind = _with_address(names, needed, needed[0], halves)
         error = _refused(control, "EINVAL", operation, request)
-        check.equal(error.path, [kind, 3], f"operation {operation}: the unknown attribute in an address")
+        check.equal(error.path, [kind, 4], f"operation {operation}: the unknown attribute in an address")
 
 
 @test

@@ -13,25 +13,29 @@ import struct
 
 from lib import check, daemon, family, netlink, topology
 from lib.client import who
+from lib.ip import BOTH, endpoint
 from lib.netlink import NLM_F_ACK, NLM_F_DUMP, attribute
 from lib.runner import test
-from lib.topology import CLIENT, PROCESSES, SERVICE
+from lib.topology import PROCESSES, SERVICE
 
 _SEED = int(os.environ.get("SELFTEST_SEED", 1))
 _MESSAGES = 4000
 
 
 def setup():
-    net = topology.pair()
-    daemon.start(*PROCESSES[:1], namespace=net.server)
+    net = topology.pair(*BOTH)
+    daemon.start(*(each.processes[0] for each in topology.ADDRESSES.values()), namespace=net.server)
     return net
 
 
 def _valid(chance):
     """A request that is well-formed, over addresses few enough that many of them exist."""
-    service = f"192.0.2.{chance.choice((1, 9))}:{chance.choice((80, 81))}"
-    process = f"10.77.0.{chance.randrange(1, 4)}:80"
-    client = f"{CLIENT}:{chance.randrange(61000, 61010)}"
+    # Mostly of one version.
+    first, second, third = chance.choice((BOTH[:1] * 3, BOTH[1:] * 3, [chance.choice(BOTH) for _ in range(3)]))
+    host = chance.choice((topology.ADDRESSES[first].host, topology.ADDRESSES[first].other_host))
+    service = endpoint(host, chance.choice((80, 81)))
+    process = topology.ADDRESSES[second].process(chance.randrange(1, 4))
+    client = endpoint(topology.ADDRESSES[third].client_address, chance.randrange(61000, 61010))
     operation = chance.randrange(1, 14)
     if operation in (family.SERVICE_ADD, family.SERVICE_SET):
         return operation, family.encode(family.SERVICE, service_address=service, **_settings(chance))
@@ -39,7 +43,11 @@ def _valid(chance):
         named = {"service_address": service, "process_address": process}
         return operation, family.encode(family.PROCESS, **named, **_registration(chance, operation))
     if operation in (family.NET_GET, family.NET_SET):
-        return operation, family.encode(family.NET, max_connections=struct.pack("=I", chance.randrange(100, 1 << 20)))
+        settings = {"max_connections": struct.pack("=I", chance.randrange(100, 1 << 20))}
+        if chance.random() < 0.2:
+            lengths = [struct.pack("=B", length) for length in (0, 16, 48, 64, 96, 128)]
+            settings |= _some(chance, process_prefix_ipv6=("fd77::", "fd77::1"), process_prefix_ipv6_len=lengths)
+        return operation, family.encode(family.NET, **settings)
     if operation <= family.SERVICE_GET:
         return operation, family.encode(family.SERVICE, service_address=service)
     if operation <= family.PROCESS_GET:
@@ -61,11 +69,12 @@ def _settings(chance):
         scheduler=family.SCHEDULERS,
         refusal=family.REFUSALS,
         affinity_timeout=(0, 1, 300),
-        affinity_prefix_len=(0, 24, 32),
+        affinity_prefix_len=(0, 24, 32, 128),
         registrant_uid=(0, 1000, family.NOBODY),
         registrant_gid=(0, 1000, family.NOBODY),
         registrant_prefix=("10.77.0.0", "10.77.1.0", "192.0.2.0"),
-        registrant_prefix_len=(0, 16, 24),
+        registrant_prefix_len=(0, 16, 24, 112),
+        registrant_prefix_ipv6=("fd77::", "fd77::1:0", "2001:db8::"),
     )
 
 
@@ -95,7 +104,7 @@ def _mutate(chance, data):
         elif way == 4:
             data += data[: chance.randrange(len(data) + 1)]
         elif way == 5:
-            nest = attribute(chance.randrange(8), chance.randbytes(chance.randrange(12)))
+            nest = attribute(chance.randrange(8), chance.randbytes(chance.choice((chance.randrange(12), 16))))
             for _ in range(chance.randrange(12)):
                 nest = attribute(chance.randrange(8), nest, nested=chance.random() < 0.8)
             data[at:at] = nest
@@ -107,8 +116,10 @@ def _still_works(net):
     net.control.reset()
     net.control.limit(1 << 16)
     net.control.prefix("10.77.0.0", 16)
-    net.control.serve(SERVICE, PROCESSES[0])
-    check.equal(who(net.client, SERVICE)[0], PROCESSES[0], "who serves afterwards")
+    net.control.prefix("fd77::", 64)
+    for each in topology.ADDRESSES.values():
+        net.control.serve(each.service, each.processes[0])
+        check.equal(who(net.client, each.service)[0], each.processes[0], "who serves afterwards")
 
 
 @test
