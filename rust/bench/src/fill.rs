@@ -28,7 +28,7 @@ pub fn connections(service: SocketAddrV4, process: SocketAddrV4, number: u32) ->
     let mut control = Client::connect()?;
     for each in 0..number {
         control
-            .connection_add(client(each), service, process)
+            .connection_add(client(each).into(), service.into(), process.into())
             .with_context(|| format!("can't add connection {each}"))?;
     }
     Ok(())
@@ -38,11 +38,11 @@ pub fn connections(service: SocketAddrV4, process: SocketAddrV4, number: u32) ->
 pub fn services(service: SocketAddrV4, process: SocketAddrV4, number: u16) -> Result<()> {
     let mut control = Client::connect()?;
     for each in 1..=number {
-        let other = SocketAddrV4::new(*service.ip(), service.port() + each);
+        let other = SocketAddrV4::new(*service.ip(), service.port() + each).into();
         let settings = ProcessSettings::default();
         control
             .service_add(other, &ServiceSettings::default())
-            .and_then(|()| control.process_add(other, process, OwnedBy::Nobody, &settings))
+            .and_then(|()| control.process_add(other, process.into(), OwnedBy::Nobody, &settings))
             .with_context(|| format!("can't add service {other}"))?;
     }
     Ok(())

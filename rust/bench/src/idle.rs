@@ -31,7 +31,7 @@ pub fn run(service: SocketAddrV4, process: SocketAddrV4, number: u32) -> Result<
     for each in 0..number {
         let client = fill::client(each);
         control
-            .connection_add(client, service, process)
+            .connection_add(client.into(), service.into(), process.into())
             .with_context(|| format!("can't add connection {each}"))?;
         let socket = established(process, client)
             .with_context(|| format!("can't make the socket of connection {each}"))?;

@@ -87,7 +87,8 @@ impl<A: Address> Prefix<A> {
 }
 
 impl Prefix<Ipv6Address> {
-    /// The prefix of which [`Prefix::to_ipv6`] made this; `None` if it was none of IPv4.
+    /// The prefix of which [`Prefix::to_ipv6`] made this; `None` if it was none of IPv4, or
+    /// contained nothing.
     pub fn to_ipv4(&self) -> Option<Prefix<Ipv4Address>> {
         let [.., a, b, c, d] = self.ip();
         let less = Ipv6Address::BITS.saturating_sub(Ipv4Address::BITS);

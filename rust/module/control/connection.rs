@@ -243,12 +243,17 @@ fn dump_family<A: Family>(dump: &mut Dump<'_>, net: &DispatchNet, filter: &Filte
     }
 }
 
+/// A range of clients.
+enum Clients {
+    V4(Prefix<Ipv4Address>),
+    V6(Prefix<Ipv6Address>),
+}
+
 /// Which connections a dump is to have.
 struct Filter {
     service: Option<AnySocketAddress>,
     process: Option<AnySocketAddress>,
-    /// As [`to_ipv6`](crate::tcp_dispatch_core::Address::to_ipv6) has them.
-    clients: Option<Prefix<Ipv6Address>>,
+    clients: Option<Clients>,
     state: Option<u32>,
 }
 
@@ -261,10 +266,10 @@ impl Filter {
         }
         let clients = if ipv6.is_some() {
             prefix::get::<16>(attributes, CLIENT_PREFIX_IPV6, CLIENT_PREFIX_LEN)?
-                .map(|given| given.prefix)
+                .map(|given| Clients::V6(given.prefix))
         } else {
             prefix::get::<4>(attributes, CLIENT_PREFIX, CLIENT_PREFIX_LEN)?
-                .map(|given| given.prefix.to_ipv6())
+                .map(|given| Clients::V4(given.prefix))
         };
         Ok(Self {
             service: address::get(attributes, SERVICE)?.map(|given| given.address),
@@ -280,11 +285,21 @@ impl Filter {
     fn lets_through<A: Family>(&self, net: &DispatchNet, connection: &Connection<A>) -> bool {
         let service = A::any(connection.service_address());
         let process = A::any(connection.process_address());
+        let client = A::any(connection.client());
         self.service.is_none_or(|wanted| service == wanted)
             && self.process.is_none_or(|wanted| process == wanted)
             && self
                 .clients
-                .is_none_or(|wanted| wanted.contains(connection.client().ip.to_ipv6()))
+                .as_ref()
+                .is_none_or(|wanted| match (wanted, client) {
+                    (Clients::V4(wanted), AnySocketAddress::V4(client)) => {
+                        wanted.contains(client.ip)
+                    }
+                    (Clients::V6(wanted), AnySocketAddress::V6(client)) => {
+                        wanted.contains(client.ip)
+                    }
+                    _ => false,
+                })
             && self
                 .state
                 .is_none_or(|wanted| state(net, connection) == wanted)

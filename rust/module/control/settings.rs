@@ -54,7 +54,7 @@ pub(super) fn read(
             prefix_len: match attributes.get(AFFINITY_PREFIX_LEN) {
                 Some(given) if given.u8() > service.bits() => {
                     let why = c"longer than an address of the service's family";
-                    return Err(attributes.extack().attribute(EINVAL, given, why));
+                    return Err(attributes.extack().attribute(ERANGE, given, why));
                 }
                 Some(given) => given.u8() + beyond(service),
                 None => settings.affinity.prefix_len,
