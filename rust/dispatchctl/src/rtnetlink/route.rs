@@ -161,3 +161,23 @@ fn read(family: AddressFamily, message: RouteMessage) -> Option<Route> {
         protocol: message.header.protocol,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_of_another_family_than_was_asked_for_is_passed_over() {
+        let route = Route {
+            family: AddressFamily::Ipv4,
+            table: 77,
+            destination: None,
+            kind: RouteKind::Unreachable,
+            device: 0,
+            metric: 1,
+            protocol: RouteProtocol::Static,
+        };
+        assert_eq!(read(AddressFamily::Ipv6, route.message()), None);
+        assert_eq!(read(AddressFamily::Ipv4, route.message()), Some(route));
+    }
+}
