@@ -2,6 +2,9 @@
 
 //! The command line.
 
+// Help is shown as it is written; an address in brackets is no link there.
+#![allow(rustdoc::broken_intra_doc_links)]
+
 mod connection;
 mod process;
 mod run;
