@@ -33,6 +33,8 @@ _HEADERS = {
     "options and an atomic fragment": [_HOP_BY_HOP, _DESTINATION, _ATOMIC, _DESTINATION],
 }
 _TOO_BIG = 2
+# With it, segments may be as large as the link allows.
+_MSS = b"\x02\x04" + struct.pack("!H", 1440)
 # Computers that aren't there.
 _ABSENT = range(77, 77 + 1 + len(_HEADERS))
 
@@ -52,7 +54,7 @@ class _Stranger:
         self._net, self._wire, self._headers = net, wire, headers
         self._inject = inject.Injector(net.client)
         self.source = endpoint(net.near(number), port)
-        self._send(packet.tcp(self.source, net.service, SYN, 1000))
+        self._send(packet.tcp(self.source, net.service, SYN, 1000, options=_MSS))
         self._synack = self.answer(SYN | ACK, "a SYN-ACK")
 
     def _send(self, segment):
