@@ -166,5 +166,8 @@ def what_a_process_sends_by_UDP_is_not_taken_for_a_connections_segment(net):
         process.sendto(bytes(64), split(client.address))
         check.equal(net.control.service(net.service)["stats"]["packets-out"], before, "packets that the service counted")
         check.equal(client.who()[0], net.processes[0], "who serves afterwards")
+        # Packets keep their order: what was sent before the second answer is seen before it.
+        answers = lambda: [seen for seen in wire.segments() if seen.source == net.service and seen.payload]
+        wait.until(lambda: len(answers()) >= 2, "the capture has both answers")
         check.equal([data for data, _ in wire.raw if packet.protocol(data) == packet.UDP], [], "UDP packets on the wire")
     process.close()
