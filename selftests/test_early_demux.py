@@ -60,6 +60,16 @@ def _rules(net, rules):
         net.server.run("nft", "delete", "table", table, "test")
 
 
+def _counted(net, rules):
+    """What the rules' counters count of a client's questions, by name."""
+    with _rules(net, rules), Client(net.client, net.service) as client:
+        for _ in range(_QUESTIONS):
+            client.who()
+        listed = json.loads(net.server.run("nft", "-j", "list", "counters", "table", net.version.table, "test"))
+    counters = (each["counter"] for each in listed["nftables"] if "counter" in each)
+    return {each["name"]: each["packets"] for each in counters}
+
+
 @contextlib.contextmanager
 def _second_link(net):
     """Another way from a client to the server, with devices that weren't there when it was set up."""
@@ -202,13 +212,28 @@ def the_input_chain_sees_the_service_address_and_not_the_process(net):
             {ip} daddr {net.host} tcp dport 80 counter name service
             {ip} daddr {dispatch.RANGES[net.version]} counter name process
         }}"""
-    with _rules(net, rules), Client(net.client, net.service) as client:
-        for _ in range(_QUESTIONS):
-            client.who()
-        listed = json.loads(net.server.run("nft", "-j", "list", "counters", "table", ip, "test"))
-        seen = {each["counter"]["name"]: each["counter"]["packets"] for each in listed["nftables"] if "counter" in each}
-        check.true(seen["service"] >= _QUESTIONS, f"packets to the service in the input chain: {seen}")
-        check.equal(seen["process"], 0, "packets to processes in the input chain")
+    seen = _counted(net, rules)
+    check.true(seen["service"] >= _QUESTIONS, f"packets to the service in the input chain: {seen}")
+    check.equal(seen["process"], 0, "packets to processes in the input chain")
+
+
+@test
+def the_output_chain_sees_the_service_address_and_the_device_that_packets_leave_by(net):
+    net.control.serve(net.service, *net.processes[:2])
+    ip = net.version.table
+    rules = f"""
+        counter service {{ }}
+        counter port {{ }}
+        counter process {{ }}
+        chain output {{
+            type filter hook output priority 0
+            {ip} saddr {net.host} tcp sport 80 oifname "eth0" counter name service
+            tcp sport 80 oifname "tcp_dispatch*" counter name port
+            {ip} saddr {dispatch.RANGES[net.version]} oifname != "lo" counter name process
+        }}"""
+    seen = _counted(net, rules)
+    check.true(seen["service"] >= _QUESTIONS, f"packets of the service in the output chain: {seen}")
+    check.equal((seen["port"], seen["process"]), (0, 0), "packets by the port or of processes in the output chain")
 
 
 @test

@@ -10,7 +10,7 @@ import socket
 import sys
 import tempfile
 
-from . import background, wait
+from . import background, ip, wait
 
 _NGINX = """\
 daemon off;
@@ -74,9 +74,9 @@ class WebServer:
         return True
 
     def _listens(self, namespace):
-        host, port = self.address.rsplit(":", 1)
-        with namespace, socket.socket() as probe:
-            return probe.connect_ex((host, int(port))) == 0
+        host, port = ip.split(self.address)
+        with namespace, socket.socket(ip.version_of(host).family) as probe:
+            return probe.connect_ex((host, port)) == 0
 
     def kill(self):
         """Kills it as `kill -9` does."""
