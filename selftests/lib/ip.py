@@ -14,7 +14,6 @@ class Version:
     header: int  # bytes of a header without options
     bits: int  # of an address
     icmp: int  # the protocol number of its ICMP
-    least_mtu: int  # that each link must have, or a sensible one where none must
     option: str  # of `ip`
     table: str  # the family of an nftables table
 
@@ -22,8 +21,8 @@ class Version:
         return f"IPv{self.number}"
 
 
-IPV4 = Version(4, socket.AF_INET, 20, 32, 1, 576, "-4", "ip")
-IPV6 = Version(6, socket.AF_INET6, 40, 128, 58, 1280, "-6", "ip6")
+IPV4 = Version(4, socket.AF_INET, 20, 32, 1, "-4", "ip")
+IPV6 = Version(6, socket.AF_INET6, 40, 128, 58, "-6", "ip6")
 BOTH = (IPV4, IPV6)
 
 
