@@ -42,6 +42,9 @@ class Net(topology.Pair):
         self.server.ip(f"link set eth0 mtu {right}")
         for side in (self.client, self.router, self.server):
             side.ip(f"{self.version.option} route flush cache")
+        if self.version is IPV6:
+            # Processes' routes are of a table of their own, and `cache` means the main one's.
+            self.server.ip("-6 route flush table 77 cached")
 
     def default_route(self, more=""):
         """Sets the server's route to the client."""
