@@ -70,7 +70,7 @@ impl<A: Address> Prefix<A> {
     }
 
     /// The same addresses as [`Address::to_ipv6`] has them.
-    pub fn to_ipv6(&self) -> Prefix<Ipv6Address> {
+    pub fn to_ipv6(self) -> Prefix<Ipv6Address> {
         let more = Ipv6Address::BITS.saturating_sub(A::BITS);
         let len = self.len().saturating_add(more);
         match Prefix::new(self.ip().to_ipv6(), len) {
@@ -89,11 +89,11 @@ impl<A: Address> Prefix<A> {
 impl Prefix<Ipv6Address> {
     /// The prefix of which [`Prefix::to_ipv6`] made this; `None` if it was none of IPv4, or
     /// contained nothing.
-    pub fn to_ipv4(&self) -> Option<Prefix<Ipv4Address>> {
+    pub fn to_ipv4(self) -> Option<Prefix<Ipv4Address>> {
         let [.., a, b, c, d] = self.ip();
         let less = Ipv6Address::BITS.saturating_sub(Ipv4Address::BITS);
         let prefix = Prefix::new([a, b, c, d], self.len().checked_sub(less)?)?;
-        (prefix.to_ipv6() == *self).then_some(prefix)
+        (prefix.to_ipv6() == self).then_some(prefix)
     }
 }
 
