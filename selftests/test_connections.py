@@ -142,6 +142,27 @@ def a_dump_has_the_connections_in_one_state_and_no_others(net):
 
 
 @test
+def a_daemon_learns_by_client_and_process_address_which_service_the_client_used(net):
+    ask = lambda **addresses: net.control.socket().request(
+        family.CONNECTION_GET, family.encode(family.CONNECTION, **addresses)
+    )
+    for service in _services(net):
+        net.control.serve(service, net.processes[0])
+    for service in _services(net):
+        with Client(net.client, service) as client:
+            process, peer = client.who()
+            (reply,) = ask(client_address=peer, process_address=process)
+            shown = family.decode(family.CONNECTION, reply)
+            check.equal(shown["service-address"], service, f"the service of {peer} as {process} learns it")
+            error = check.raises(
+                NetlinkError, ask, client_address=peer, process_address=process, service_address=service
+            )
+            check.equal(error.name, "EINVAL", "the error if service and process are named")
+            error = check.raises(NetlinkError, ask, client_address=peer, process_address=net.processes[1])
+            check.equal(error.name, "ENOENT", "the error for a process that doesn't serve the client")
+
+
+@test
 def a_client_range_that_is_none_is_refused(net):
     name = "client-prefix" if net.version is IPV4 else "client-prefix-ipv6"
     length = net.near_length

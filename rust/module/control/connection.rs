@@ -35,21 +35,22 @@ const CLIENT_PREFIX_LEN: u32 = TCP_DISPATCH_A_CONNECTION_CLIENT_PREFIX_LEN;
 const CLIENT_PREFIX_IPV6: u32 = TCP_DISPATCH_A_CONNECTION_CLIENT_PREFIX_IPV6;
 const LAST_FILTER: u32 = CLIENT_PREFIX_IPV6;
 
-/// The client's and the service's address of a request, of one family.
+/// The client's and another address of a request, of one family.
 enum Name<'a> {
     V4(Tuple<Ipv4Address>, Given<'a>),
     V6(Tuple<Ipv6Address>, Given<'a>),
 }
 
-/// What names a connection: client to service.
+/// What names a connection: client to service, or client to process, as the attribute of type `to`
+/// has it.
 ///
 /// # Errors
 ///
 /// `EAFNOSUPPORT` if the two are of different families.
-fn name<'a>(attributes: &RequestAttributes<'a>) -> Result<Name<'a>> {
+fn name<'a>(attributes: &RequestAttributes<'a>, to: u32) -> Result<Name<'a>> {
     let client = address::require(attributes, CLIENT)?;
-    let service = address::require(attributes, SERVICE)?;
-    match (client.address, service.address) {
+    let to = address::require(attributes, to)?;
+    match (client.address, to.address) {
         (AnySocketAddress::V4(from), AnySocketAddress::V4(to)) => {
             Ok(Name::V4(Tuple::new(from, to), client))
         }
@@ -57,7 +58,7 @@ fn name<'a>(attributes: &RequestAttributes<'a>) -> Result<Name<'a>> {
             Ok(Name::V6(Tuple::new(from, to), client))
         }
         _ => {
-            let why = c"not of the service's address family";
+            let why = c"not of the other address's family";
             let extack = attributes.extack();
             Err(extack.attribute(EAFNOSUPPORT, client.attribute, why))
         }
@@ -67,7 +68,7 @@ fn name<'a>(attributes: &RequestAttributes<'a>) -> Result<Name<'a>> {
 fn add(request: Request<'_>) -> Result {
     let net = DispatchNet::of(request.net(), &Guard::new());
     let attributes = request.attributes(PROCESS);
-    match name(&attributes)? {
+    match name(&attributes, SERVICE)? {
         Name::V4(tuple, client) => add_of_family(net, &attributes, tuple, client),
         Name::V6(tuple, client) => add_of_family(net, &attributes, tuple, client),
     }
@@ -124,7 +125,7 @@ fn add_of_family<A: Family>(
     }
 }
 
-/// The connection `tuple`, which a request names.
+/// The connection of a client to a service.
 fn find<'rcu, A: Family>(
     net: &DispatchNet,
     attributes: &RequestAttributes<'_>,
@@ -132,16 +133,32 @@ fn find<'rcu, A: Family>(
     client: Given<'_>,
     guard: &'rcu Guard,
 ) -> Result<ConnectionRef<'rcu, A>> {
-    A::of(net)
-        .connections
-        .find_by_client(tuple, guard)
-        .ok_or_else(|| {
-            attributes.extack().attribute(
-                ENOENT,
-                client.attribute,
-                c"the client has no connection to this service",
-            )
-        })
+    let found = A::of(net).connections.find_by_client(tuple, guard);
+    found.ok_or_else(|| {
+        attributes.extack().attribute(
+            ENOENT,
+            client.attribute,
+            c"the client has no connection to this service",
+        )
+    })
+}
+
+/// The connection of a client to a process.
+fn find_by_process<'rcu, A: Family>(
+    net: &DispatchNet,
+    attributes: &RequestAttributes<'_>,
+    tuple: &Tuple<A>,
+    client: Given<'_>,
+    guard: &'rcu Guard,
+) -> Result<ConnectionRef<'rcu, A>> {
+    let found = A::of(net).connections.find_by_process(tuple, guard);
+    found.ok_or_else(|| {
+        attributes.extack().attribute(
+            ENOENT,
+            client.attribute,
+            c"the client has no connection to this process by a service",
+        )
+    })
 }
 
 fn del(request: Request<'_>) -> Result {
@@ -158,7 +175,7 @@ fn del(request: Request<'_>) -> Result {
 
     let net = DispatchNet::of(request.net(), &Guard::new());
     let attributes = request.attributes(SERVICE);
-    match name(&attributes)? {
+    match name(&attributes, SERVICE)? {
         Name::V4(tuple, client) => of_family(net, &attributes, tuple, client),
         Name::V6(tuple, client) => of_family(net, &attributes, tuple, client),
     }
@@ -170,18 +187,31 @@ fn get(mut request: Request<'_>) -> Result {
         attributes: &RequestAttributes<'_>,
         tuple: Tuple<A>,
         client: Given<'_>,
+        to: u32,
     ) -> Result {
         let net = DispatchNet::of(request.net(), &Guard::new());
-        let connection = find(net, attributes, &tuple, client, &Guard::new())?
-            .upgrade()
-            .ok_or(ENOENT)?;
+        let guard = Guard::new();
+        let found = match to {
+            PROCESS => find_by_process(net, attributes, &tuple, client, &guard)?,
+            _ => find(net, attributes, &tuple, client, &guard)?,
+        };
+        let connection = found.upgrade().ok_or(ENOENT)?;
+        drop(guard);
         request.reply(|message| put(message, net, &connection))
     }
 
-    let attributes = request.attributes(SERVICE);
-    match name(&attributes)? {
-        Name::V4(tuple, client) => of_family(&mut request, &attributes, tuple, client),
-        Name::V6(tuple, client) => of_family(&mut request, &attributes, tuple, client),
+    let attributes = request.attributes(PROCESS);
+    let to = match (attributes.get(SERVICE), attributes.get(PROCESS)) {
+        (Some(_), Some(process)) => {
+            let why = c"a connection is named by its service or by its process, not by both";
+            return Err(attributes.extack().attribute(EINVAL, process, why));
+        }
+        (None, Some(_)) => PROCESS,
+        _ => SERVICE,
+    };
+    match name(&attributes, to)? {
+        Name::V4(tuple, client) => of_family(&mut request, &attributes, tuple, client, to),
+        Name::V6(tuple, client) => of_family(&mut request, &attributes, tuple, client, to),
     }
 }
 

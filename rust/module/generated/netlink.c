@@ -102,9 +102,10 @@ static const struct nla_policy tcp_dispatch_connection_del_nl_policy[TCP_DISPATC
 };
 
 /* TCP_DISPATCH_CMD_CONNECTION_GET - do */
-static const struct nla_policy tcp_dispatch_connection_get_do_nl_policy[TCP_DISPATCH_A_CONNECTION_SERVICE_ADDRESS + 1] = {
+static const struct nla_policy tcp_dispatch_connection_get_do_nl_policy[TCP_DISPATCH_A_CONNECTION_PROCESS_ADDRESS + 1] = {
 	[TCP_DISPATCH_A_CONNECTION_CLIENT_ADDRESS] = NLA_POLICY_NESTED(tcp_dispatch_socket_address_nl_policy),
 	[TCP_DISPATCH_A_CONNECTION_SERVICE_ADDRESS] = NLA_POLICY_NESTED(tcp_dispatch_socket_address_nl_policy),
+	[TCP_DISPATCH_A_CONNECTION_PROCESS_ADDRESS] = NLA_POLICY_NESTED(tcp_dispatch_socket_address_nl_policy),
 };
 
 /* TCP_DISPATCH_CMD_CONNECTION_GET - dump */
@@ -224,7 +225,7 @@ const struct genl_split_ops tcp_dispatch_nl_ops[16] = {
 		.cmd		= TCP_DISPATCH_CMD_CONNECTION_GET,
 		.doit		= tcp_dispatch_nl_connection_get_doit,
 		.policy		= tcp_dispatch_connection_get_do_nl_policy,
-		.maxattr	= TCP_DISPATCH_A_CONNECTION_SERVICE_ADDRESS,
+		.maxattr	= TCP_DISPATCH_A_CONNECTION_PROCESS_ADDRESS,
 		.flags		= GENL_CMD_CAP_DO,
 	},
 	{

@@ -135,6 +135,23 @@ impl Client {
         self.get(Command::ConnectionGet, names_connection(client, service))
     }
 
+    /// Gets a connection as its daemon knows it, by the accepted socket's `peer_addr()` and
+    /// `local_addr()`: it tells which service address the client used.
+    pub fn connection_at_process(
+        &mut self,
+        client: Address,
+        process: Address,
+    ) -> Result<Connection, Error> {
+        // A socket of IPv6 shows IPv4 addresses as mapped ones.
+        let canonical =
+            |address: Address| Address::new(address.ip().to_canonical(), address.port());
+        let attributes = vec![
+            address::encode(connection::CLIENT_ADDRESS, canonical(client)),
+            address::encode(connection::PROCESS_ADDRESS, canonical(process)),
+        ];
+        self.get(Command::ConnectionGet, attributes)
+    }
+
     /// Gets the connections that a filter lets through.
     pub fn connection_list(&mut self, filter: ConnectionFilter) -> Result<Dump<Connection>, Error> {
         self.dump(Command::ConnectionGet, filter.encode())
