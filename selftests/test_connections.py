@@ -154,11 +154,10 @@ def a_daemon_learns_by_client_and_process_address_which_service_the_client_used(
             (reply,) = ask(client_address=peer, process_address=process)
             shown = family.decode(family.CONNECTION, reply)
             check.equal(shown["service-address"], service, f"the service of {peer} as {process} learns it")
-            error = check.raises(
-                NetlinkError, ask, client_address=peer, process_address=process, service_address=service
-            )
+            both = lambda: ask(client_address=peer, process_address=process, service_address=service)
+            error = check.raises(NetlinkError, both)
             check.equal(error.name, "EINVAL", "the error if service and process are named")
-            error = check.raises(NetlinkError, ask, client_address=peer, process_address=net.processes[1])
+            error = check.raises(NetlinkError, lambda: ask(client_address=peer, process_address=net.processes[1]))
             check.equal(error.name, "ENOENT", "the error for a process that doesn't serve the client")
 
 

@@ -2,6 +2,8 @@
 
 //! `cargo xtask lint`: all that can be checked without running anything of the project.
 
+mod named_tests;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -38,13 +40,14 @@ pub fn run(_args: Args) -> Result<ExitCode> {
     setup::ensure("stock")?;
     let files = sources(&paths::checkout())?;
     type Check<'a> = (&'a str, Box<dyn Fn() -> Result<()> + 'a>);
-    let checks: [Check; 8] = [
+    let checks: [Check; 9] = [
         ("SPDX lines", Box::new(|| licences(&files))),
         ("rustfmt", Box::new(|| rustfmt(&files))),
         ("shellcheck", Box::new(|| shellcheck(&files))),
         ("Python", Box::new(|| python(&files))),
         ("netlink specification", Box::new(specification)),
         ("generated files", Box::new(generated)),
+        ("selftests that documents name", Box::new(named_tests::check)),
         ("clippy, host", Box::new(clippy_host)),
         ("clippy, kernel", Box::new(clippy_kernel)),
     ];
