@@ -5,46 +5,47 @@
     198.51.100.2/24 eth0 ─────── eth0 198.51.100.1/24
                                  lo   192.0.2.1: the service; 10.77.0.1 …: what it is dispatched to
     198.18.0.1 … ┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄ tun0: other connections' first packets come by it
-                                 dummy0: and go nowhere, as those to 192.0.2.9, by it
+                                 dummy0: and go nowhere, as those to 192.0.2.2, by it
+
+    2001:db8:1::2/64 eth0 ────── eth0 2001:db8:1::1/64
+                                 lo   2001:db8::1: the service; fd77::1 …: what it is dispatched to
+
+The addresses are those of lib/topology.py. Other connections are of IPv4 only.
 """
 
 import os
 import subprocess
 
 from lib import background, command, dispatch, module, namespace, wait
+from lib.ip import IPV4, endpoint, host_of, split
 from lib.load import BENCH
-
-CLIENT, SERVER, HOST = "198.51.100.2", "198.51.100.1", "192.0.2.1"
-SERVICE = f"{HOST}:80"
-UNRELATED = f"{SERVER}:81"
-# Where other connections go, whose packets nobody answers.
-OTHERS, NOBODY = "192.0.2.9:80", "10.88.0.1:8080"
-
-
-def process(number):
-    """The address of a daemon."""
-    return f"10.77.{number // 250}.{number % 250 + 1}:8080"
+from lib.topology import ADDRESSES
 
 
 def dotted(address):
     """An address as nftables writes it."""
-    return address.replace(":", " . ")
+    return "{} . {}".format(*split(address))
 
 
 class Dispatcher:
-    """Namespaces with daemons behind a dispatcher, and one daemon that isn't."""
+    """Namespaces with daemons behind a dispatcher, and one daemon that isn't, over one version of IP."""
 
     # What is counted is what it adds to no dispatcher at all.
     name = "direct"
 
-    def __init__(self, processes=1, services=1):
-        self.processes, self.services = processes, services
-        self.client, self.server = namespace.Namespace("client"), namespace.Namespace("server")
-        namespace.link(self.client, "eth0", f"{CLIENT}/24", self.server, "eth0", f"{SERVER}/24")
-        self.client.ip(f"route add default via {SERVER}")
-        self.server.ip(f"addr add {HOST}/32 dev lo")
+    def __init__(self, processes=1, services=1, version=IPV4):
+        self.processes, self.services, self.version = processes, services, version
+        self.addresses = at = ADDRESSES[version]
+        self.service, self.unrelated = at.service, endpoint(at.server_address, 81)
+        # Where other connections go, whose packets nobody answers.
+        self.others, self.nobody = at.other_service, endpoint(at.far(1), 8080)
+        self.client, self.server = (namespace.Namespace(name, version) for name in ("client", "server"))
+        near = [f"{host}/{at.near_length}" for host in (at.client_address, at.server_address)]
+        namespace.link(self.client, "eth0", near[0], self.server, "eth0", near[1])
+        self.client.ip(f"{version.option} route add default via {at.server_address}")
+        self.own(at.host)
         self.daemons = []
-        self.serve(UNRELATED)
+        self.serve(self.unrelated)
         self.setup()
 
     def __enter__(self):
@@ -66,17 +67,34 @@ class Dispatcher:
         """The listening sockets of the server's namespace."""
         return self.server.run("ss", "-Hltn").splitlines()
 
+    def process(self, number):
+        """The address of a daemon."""
+        return self.addresses.process(number + 1, port=8080)
+
+    def all_processes(self):
+        """The addresses of the daemons."""
+        return [self.process(number) for number in range(self.processes)]
+
+    def other_services(self):
+        """Further services, at the ports behind the service's own."""
+        host, port = split(self.service)
+        return [endpoint(host, port + number) for number in range(1, self.services)]
+
     def at_own_addresses(self):
         """Starts the daemons, each at an address of its own."""
-        self.serve(*map(process, range(self.processes)))
+        self.serve(*self.all_processes())
 
-    def addresses(self):
-        """The daemons' own addresses, as addresses of the server."""
-        self.server.batch(*(f"addr add {process(n).rsplit(':', 1)[0]}/32 dev lo" for n in range(self.processes)))
+    def own(self, *hosts):
+        """Makes addresses the server's."""
+        self.server.batch(*(namespace.address(host, self.version.bits, "lo") for host in hosts))
+
+    def own_processes(self):
+        """Makes the daemons' own addresses the server's."""
+        self.own(*map(host_of, self.all_processes()))
 
     def setup(self):
         """Sets the dispatcher and the daemons up."""
-        self.serve(SERVICE)
+        self.serve(self.service)
 
     def fill(self, connections):
         """Gives the dispatcher's table entries of other connections."""
@@ -92,7 +110,7 @@ class Dispatcher:
             "link set tun0 up",
             "link add dummy0 type dummy",
             "link set dummy0 arp off up",
-            f"route add {NOBODY.rsplit(':', 1)[0]}/32 dev dummy0",
+            f"route add {host_of(self.nobody)}/32 dev dummy0",
         )
         self.server.sysctl("net/ipv4/ip_forward", 1)
 
@@ -116,21 +134,21 @@ class TcpDispatch(Dispatcher):
     def setup(self):
         module.load()
         # The limit is for a million connections, and those that are measured.
-        self.control = dispatch.Dispatch(self.server).up("--max-connections", "1100000")
+        self.control = dispatch.Dispatch(self.server, self.version).up("--max-connections", "1100000")
         self.at_own_addresses()
-        self.control.serve(SERVICE, *map(process, range(self.processes)))
+        self.control.serve(self.service, *self.all_processes())
         if self.services > 1:
-            self.bench("services", SERVICE, process(0), self.services - 1)
+            self.bench("services", self.service, self.process(0), self.services - 1)
 
     def fill(self, connections):
-        self.bench("connections", SERVICE, process(0), connections)
+        self.bench("connections", self.service, self.process(0), connections)
 
     def teardown(self):
         module.unload()
 
 
 class TcpDispatchTuned(TcpDispatch):
-    """The same with the settings that the documentation recommends."""
+    """The same with the settings that the documentation recommends, which are IPv4's."""
 
     name = "tcp_dispatch, tuned"
 
@@ -145,12 +163,11 @@ class Ipvs(Dispatcher):
     name = "IPVS NAT"
 
     def setup(self):
-        self.addresses()
+        self.own_processes()
         self.at_own_addresses()
-        self.rules(SERVICE, *map(process, range(self.processes)))
+        self.rules(self.service, *self.all_processes())
         self.server.sysctl("net/ipv4/vs/conntrack", 0)
-        port = int(SERVICE.rsplit(":", 1)[1])
-        self.rules_of_all((f"{HOST}:{port + n}", (process(0),)) for n in range(1, self.services))
+        self.rules_of_all((other, (self.process(0),)) for other in self.other_services())
 
     def rules(self, service, *processes):
         """Adds a service."""
@@ -167,9 +184,9 @@ class Ipvs(Dispatcher):
     def fill(self, connections):
         # They would wait a minute for the rest of their handshake, a quarter of an hour without.
         self.sink()
-        self.server.ip(f"addr add {OTHERS.rsplit(':', 1)[0]}/32 dev lo")
-        self.rules(OTHERS, NOBODY)
-        self.bench("syns", "tun0", OTHERS, connections)
+        self.own(host_of(self.others))
+        self.rules(self.others, self.nobody)
+        self.bench("syns", "tun0", self.others, connections)
 
 
 class NftDnat(Dispatcher):
@@ -178,20 +195,21 @@ class NftDnat(Dispatcher):
     name = "nft DNAT"
 
     def setup(self):
-        self.addresses()
+        self.own_processes()
         self.at_own_addresses()
-        to = ", ".join(f"{n} : {dotted(process(n))}" for n in range(self.processes))
-        chains = f"ip daddr . tcp dport {{ {dotted(SERVICE)} }} dnat ip to numgen inc mod {self.processes} map {{ {to} }}"
+        ip, kind = self.version.table, f"ipv{self.version.number}_addr"
+        to = ", ".join(f"{n} : {dotted(process)}" for n, process in enumerate(self.all_processes()))
+        chosen = f"dnat {ip} to numgen inc mod {self.processes} map {{ {to} }}"
+        chains = f"{ip} daddr . tcp dport {{ {dotted(self.service)} }} {chosen}"
         # Many services are elements of a map, not rules: a packet would pass by each of those.
-        host, port = SERVICE.rsplit(":", 1)
-        others = [f"{host} . {int(port) + n} : {dotted(process(0))}" for n in range(1, self.services)]
-        others.append(f"{dotted(OTHERS)} : {dotted(NOBODY)}")
-        rules = "table ip bench {\n"
-        rules += "map others { type ipv4_addr . inet_service : ipv4_addr . inet_service;"
+        others = [f"{dotted(other)} : {dotted(self.process(0))}" for other in self.other_services()]
+        others.append(f"{dotted(self.others)} : {dotted(self.nobody)}")
+        rules = f"table {ip} bench {{\n"
+        rules += f"map others {{ type {kind} . inet_service : {kind} . inet_service;"
         rules += f" elements = {{ {', '.join(others)} }}; }}\n"
         for hook, priority in (("prerouting", "dstnat"), ("output", "-100")):
             rules += f"chain {hook} {{ type nat hook {hook} priority {priority}; {chains};"
-            rules += " dnat ip to ip daddr . tcp dport map @others; }\n"
+            rules += f" dnat {ip} to {ip} daddr . tcp dport map @others; }}\n"
         self.server.run("nft", "-f", "-", stdin=rules + "}\n")
 
     def fill(self, connections):
@@ -199,7 +217,7 @@ class NftDnat(Dispatcher):
         # As whoever expects a million connections sets it.
         for path, value in (("max", 2 * connections), ("buckets", max(connections, 1 << 16))):
             command.run("sysctl", "-q", f"net.netfilter.nf_conntrack_{path}={value}")
-        self.bench("syns", "tun0", OTHERS, connections)
+        self.bench("syns", "tun0", self.others, connections)
 
 
 class SkLookup(Dispatcher):
@@ -208,10 +226,10 @@ class SkLookup(Dispatcher):
     name = "BPF sk_lookup"
 
     def setup(self):
-        self.addresses()
+        self.own_processes()
         self.at_own_addresses()
         pids = [str(daemon.pid) for daemon in self.daemons[-self.processes :]]
-        argv = (BENCH, "sk-lookup", SERVICE, *pids)
+        argv = (BENCH, "sk-lookup", self.service, *pids)
         program = background.program(*argv, namespace=self.server, stdout=subprocess.PIPE)
         if program.popen.stdout.readline() != b"ready\n":
             raise RuntimeError("the BPF program could not be attached")
@@ -223,7 +241,7 @@ class Reuseport(Dispatcher):
     name = "SO_REUSEPORT"
 
     def setup(self):
-        self.serve(*[SERVICE] * self.processes, options=("--reuseport",))
+        self.serve(*[self.service] * self.processes, options=("--reuseport",))
 
 
 class Proxy(Dispatcher):
@@ -240,7 +258,7 @@ class Proxy(Dispatcher):
         wait.until(lambda: len(self.listeners()) > before, f"{program} doesn't listen")
 
     def setup(self):
-        self.addresses()
+        self.own_processes()
         self.at_own_addresses()
 
 
@@ -251,7 +269,7 @@ class Haproxy(Proxy):
 
     def setup(self):
         super().setup()
-        servers = "\n".join(f"  server s{n} {process(n)}" for n in range(self.processes))
+        servers = "\n".join(f"  server s{n} {process}" for n, process in enumerate(self.all_processes()))
         text = f"""global
   nbthread 1
   maxconn 4000
@@ -261,7 +279,7 @@ defaults
   timeout client 1h
   timeout server 1h
 listen bench
-  bind {SERVICE}
+  bind {self.service}
   balance roundrobin
 {servers}
 """
@@ -275,7 +293,7 @@ class Nginx(Proxy):
 
     def setup(self):
         super().setup()
-        servers = "\n".join(f"server {process(n)};" for n in range(self.processes))
+        servers = "\n".join(f"server {process};" for process in self.all_processes())
         text = f"""daemon off;
 worker_processes 1;
 pid /tmp/nginx-bench.pid;
@@ -284,7 +302,7 @@ include /etc/nginx/modules-enabled/*.conf;
 events {{ worker_connections 4000; }}
 stream {{
   upstream daemons {{ {servers} }}
-  server {{ listen {SERVICE}; proxy_pass daemons; proxy_timeout 1h; }}
+  server {{ listen {self.service}; proxy_pass daemons; proxy_timeout 1h; }}
 }}
 """
         self.start("nginx", text, "-c")

@@ -86,7 +86,7 @@ enum Command {
     SkLookup {
         /// The service
         #[arg(value_name = "ADDRESS:PORT")]
-        service: SocketAddrV4,
+        service: SocketAddr,
         /// The daemons
         #[arg(value_name = "PID", required = true)]
         pids: Vec<i32>,

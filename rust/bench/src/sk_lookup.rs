@@ -9,7 +9,7 @@ use std::ffi::CStr;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::mem::size_of;
-use std::net::SocketAddrV4;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::thread;
 
@@ -19,7 +19,7 @@ use rustix::process::{pidfd_getfd, pidfd_open, Pid, PidfdFlags, PidfdGetfdFlags}
 /// Gives the connections of `service` to the listeners of the processes `pids`, until killed.
 ///
 /// Says `ready` once it does.
-pub fn run(service: SocketAddrV4, pids: &[i32]) -> Result<()> {
+pub fn run(service: SocketAddr, pids: &[i32]) -> Result<()> {
     let map = Map::new(pids.len() as u32).context("can't make a map of sockets")?;
     for (at, &pid) in pids.iter().enumerate() {
         let listener = listener(pid).with_context(|| format!("process {pid} has no listener"))?;
@@ -78,8 +78,10 @@ const fn instruction(code: u8, to: u8, from: u8, offset: i16, immediate: i32) ->
 
 // Offsets in struct bpf_sk_lookup.
 const REMOTE_IP4: i16 = 16;
+const REMOTE_IP6: i16 = 20;
 const REMOTE_PORT: i16 = 36;
 const LOCAL_IP4: i16 = 40;
+const LOCAL_IP6: i16 = 44;
 const LOCAL_PORT: i16 = 60;
 
 // Helper functions, by number.
@@ -87,26 +89,39 @@ const MAP_LOOKUP_ELEM: i32 = 1;
 const SK_RELEASE: i32 = 86;
 const SK_ASSIGN: i32 = 124;
 
-/// Where the program's end is. Jumps are relative to what follows them.
-const END: i16 = 25;
+// Jumps, if equal and if not: of 64 bits and of 32.
+const JEQ: u8 = 0x15;
+const JNE: u8 = 0x55;
+const JNE32: u8 = 0x56;
 
 /// The program for `service`, which chooses among the first `number` sockets of `map`.
-fn program(service: SocketAddrV4, map: i32, number: u32) -> Vec<Instruction> {
-    let ip = i32::from_ne_bytes(service.ip().octets());
-    let port = i32::from(service.port());
-    vec![
+fn program(service: SocketAddr, map: i32, number: u32) -> Vec<Instruction> {
+    // Of a packet of the other family the addresses are zeros here, and no service's.
+    let (local, remote, ip) = match service.ip() {
+        IpAddr::V4(ip) => (LOCAL_IP4, REMOTE_IP4, ip.octets().to_vec()),
+        IpAddr::V6(ip) => (LOCAL_IP6, REMOTE_IP6, ip.octets().to_vec()),
+    };
+    let words = || (0..).step_by(4).zip(ip.chunks_exact(4));
+    let mut program = vec![
         // r6 = r1: the context.
         instruction(0xbf, 6, 1, 0, 0),
         // r2 = local_port; anything but the service's: go to the end.
         instruction(0x61, 2, 6, LOCAL_PORT, 0),
-        instruction(0x55, 2, 0, END - 3, port),
-        // r2 = local_ip4; anything but the service's: go to the end.
-        instruction(0x61, 2, 6, LOCAL_IP4, 0),
-        instruction(0x56, 2, 0, END - 5, ip),
-        // r2 = remote_ip4 ^ remote_port.
-        instruction(0x61, 2, 6, REMOTE_IP4, 0),
-        instruction(0x69, 3, 6, REMOTE_PORT, 0),
-        instruction(0xac, 2, 3, 0, 0),
+        instruction(JNE, 2, 0, 0, service.port().into()),
+    ];
+    // r2 = a word of the local address; anything but the service's: go to the end.
+    for (at, word) in words() {
+        let word = [word[0], word[1], word[2], word[3]];
+        program.push(instruction(0x61, 2, 6, local + at, 0));
+        program.push(instruction(JNE32, 2, 0, 0, i32::from_ne_bytes(word)));
+    }
+    // r2 = remote_port; r2 ^= each word of the remote address.
+    program.push(instruction(0x69, 2, 6, REMOTE_PORT, 0));
+    for (at, _) in words() {
+        program.push(instruction(0x61, 3, 6, remote + at, 0));
+        program.push(instruction(0xac, 2, 3, 0, 0));
+    }
+    program.extend([
         // r2 *= the golden ratio; r2 >>= 16; r2 %= number: which socket.
         instruction(0x24, 2, 0, 0, 0x9e37_79b1_u32 as i32),
         instruction(0x74, 2, 0, 0, 16),
@@ -121,7 +136,7 @@ fn program(service: SocketAddrV4, map: i32, number: u32) -> Vec<Instruction> {
         instruction(0x07, 2, 0, 0, -4),
         // r0 = the socket; none: go to the end.
         instruction(0x85, 0, 0, 0, MAP_LOOKUP_ELEM),
-        instruction(0x15, 0, 0, END - 18, 0),
+        instruction(JEQ, 0, 0, 0, 0),
         // r7 = the socket, which r2 has for the call, too.
         instruction(0xbf, 7, 0, 0, 0),
         instruction(0xbf, 2, 0, 0, 0),
@@ -132,10 +147,20 @@ fn program(service: SocketAddrV4, map: i32, number: u32) -> Vec<Instruction> {
         // The lookup counted a reference: give it back.
         instruction(0xbf, 1, 7, 0, 0),
         instruction(0x85, 0, 0, 0, SK_RELEASE),
+    ]);
+    // Every jump leads to the end. Jumps are relative to what follows them.
+    let end = program.len() as i16;
+    for (at, one) in (0..).zip(&mut program) {
+        if matches!(one.code, JEQ | JNE | JNE32) {
+            one.offset = end - (at + 1);
+        }
+    }
+    program.extend([
         // The end: r0 = SK_PASS; the lookup goes on unless a socket was assigned.
         instruction(0xb7, 0, 0, 0, 1),
         instruction(0x95, 0, 0, 0, 0),
-    ]
+    ]);
+    program
 }
 
 /// A `BPF_MAP_TYPE_SOCKMAP`.
@@ -286,15 +311,43 @@ unsafe fn bpf_fd<T>(command: i32, attributes: &T) -> io::Result<OwnedFd> {
 mod tests {
     use super::*;
 
+    /// Where the jumps of a program lead.
+    fn targets(program: &[Instruction]) -> Vec<i16> {
+        let jumps = (0..).zip(program);
+        let jumps = jumps.filter(|(_, one)| matches!(one.code, JEQ | JNE | JNE32));
+        jumps.map(|(at, one)| at + 1 + one.offset).collect()
+    }
+
     #[test]
     fn every_jump_leads_to_the_end() {
-        let program = program("192.0.2.1:80".parse().unwrap(), 3, 64);
-        assert_eq!(program.len(), END as usize + 2);
-        // Sets r0 to SK_PASS.
-        assert_eq!(program[END as usize].code, 0xb7);
-        let jumps = program.iter().enumerate();
-        let jumps = jumps.filter(|(_, one)| matches!(one.code, 0x15 | 0x55 | 0x56));
-        let targets: Vec<_> = jumps.map(|(at, one)| at as i16 + 1 + one.offset).collect();
-        assert_eq!(targets, [END; 3]);
+        for (service, jumps) in [("192.0.2.1:80", 3), ("[2001:db8::1]:80", 6)] {
+            let program = program(service.parse().unwrap(), 3, 64);
+            let end = program.len() - 2;
+            // Sets r0 to SK_PASS.
+            assert_eq!(program[end].code, 0xb7);
+            assert_eq!(targets(&program), vec![end as i16; jumps]);
+        }
+    }
+
+    #[test]
+    fn each_word_of_an_ipv6_address_is_compared_and_hashed() {
+        let program = program("[2001:db8:1:2:3:4:5:6]:80".parse().unwrap(), 3, 64);
+        let compared: Vec<_> = program
+            .windows(2)
+            .filter(|pair| pair[1].code == JNE32)
+            .map(|pair| (pair[0].offset, pair[1].immediate.to_ne_bytes()))
+            .collect();
+        assert_eq!(
+            compared,
+            [
+                (44, [0x20, 0x01, 0x0d, 0xb8]),
+                (48, [0, 1, 0, 2]),
+                (52, [0, 3, 0, 4]),
+                (56, [0, 5, 0, 6]),
+            ]
+        );
+        let hashed = program.windows(2).filter(|pair| pair[1].code == 0xac);
+        let hashed: Vec<_> = hashed.map(|pair| pair[0].offset).collect();
+        assert_eq!(hashed, [20, 24, 28, 32]);
     }
 }

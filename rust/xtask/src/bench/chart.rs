@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use super::report::{grouped, signed, Report, OURS};
+use super::report::{grouped, signed, Report, IPV4, OURS};
 
 /// What is shown, one below the other.
 const SHOWN: [(&str, &str); 2] = [
@@ -65,7 +65,7 @@ pub fn svg(report: &Report) -> String {
 
 /// Draws one operation from `y` on; returns where the next may begin.
 fn panel(body: &mut String, mut y: f64, report: &Report, operation: &str, title: &str) -> f64 {
-    let Some(direct) = report.direct("remote", operation) else {
+    let Some(direct) = report.direct(IPV4, "remote", operation) else {
         return y;
     };
     // Nothing can fail to be written to a string.
@@ -76,11 +76,11 @@ fn panel(body: &mut String, mut y: f64, report: &Report, operation: &str, title:
         grouped(direct.count().round() as i64),
     );
     y += TITLE - ROW / 2.0;
-    let names = report.dispatchers();
+    let names = report.dispatchers(IPV4);
     let rows: Vec<_> = names
         .iter()
         .filter(|name| **name != "direct")
-        .filter_map(|name| report.plain(name, "remote", operation))
+        .filter_map(|name| report.plain(name, IPV4, "remote", operation))
         .filter_map(|one| Some((one.dispatcher.as_str(), report.adds(one)?)))
         .collect();
     let most = rows.iter().map(|(_, adds)| *adds).fold(1.0, f64::max);
@@ -119,7 +119,7 @@ fn panel(body: &mut String, mut y: f64, report: &Report, operation: &str, title:
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::tests::{measurement, report};
+    use super::super::report::tests::{measurement, over_ipv6, report};
     use super::*;
 
     #[test]
@@ -129,6 +129,8 @@ mod tests {
             measurement("tcp_dispatch", "round-trip", [1250.0; 2]),
             measurement("IPVS NAT", "round-trip", [1500.0; 2]),
             measurement("SO_REUSEPORT", "round-trip", [1002.0; 2]),
+            over_ipv6("direct", "round-trip", [1100.0; 2]),
+            over_ipv6("HAProxy, TCP", "round-trip", [9000.0; 2]),
         ]));
         assert!(drawn.contains("added to 1,000 instructions"), "{drawn}");
         let bars: Vec<_> = drawn

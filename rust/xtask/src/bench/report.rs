@@ -10,6 +10,13 @@ use serde::{Deserialize, Serialize};
 /// The layer as it is installed, and with the settings that the documentation recommends.
 pub const OURS: [&str; 2] = ["tcp_dispatch", "tcp_dispatch, tuned"];
 
+/// The families of addresses.
+pub const FAMILIES: [&str; 2] = [IPV4, IPV6];
+/// The one that nobody mentions, and all that is kept is of unless it says so.
+pub const IPV4: &str = "IPv4";
+/// The other.
+pub const IPV6: &str = "IPv6";
+
 /// By how much two measurements of one thing may differ, as a share of the count.
 const AGREEMENT: f64 = 0.005;
 
@@ -123,7 +130,7 @@ impl Measurement {
         ];
         let around = around.into_iter().filter(|(number, _)| *number > 1);
         let around = around.map(|(number, what)| format!(", {} {what}", grouped(number.into())));
-        self.dispatcher.clone() + &around.collect::<String>()
+        self.dispatcher.clone() + &over(&self.family) + &around.collect::<String>()
     }
 }
 
@@ -145,39 +152,59 @@ impl Report {
     }
 
     /// What an operation takes with a dispatcher, in ordinary surroundings.
-    pub fn plain(&self, dispatcher: &str, client: &str, operation: &str) -> Option<&Measurement> {
+    pub fn plain(
+        &self,
+        dispatcher: &str,
+        family: &str,
+        client: &str,
+        operation: &str,
+    ) -> Option<&Measurement> {
         self.measurements.iter().find(|one| {
             one.is_plain()
                 && one.dispatcher == dispatcher
+                && one.family == family
                 && one.client == client
                 && one.operation == operation
         })
     }
 
     /// What it takes without a dispatcher.
-    pub fn direct(&self, client: &str, operation: &str) -> Option<&Measurement> {
-        self.plain("direct", client, operation)
+    pub fn direct(&self, family: &str, client: &str, operation: &str) -> Option<&Measurement> {
+        self.plain("direct", family, client, operation)
     }
 
     /// What a measurement's dispatcher adds to direct.
     pub fn adds(&self, one: &Measurement) -> Option<f64> {
-        Some(one.count() - self.direct(&one.client, &one.operation)?.count())
+        Some(one.count() - self.direct_of(one)?.count())
     }
 
     /// The measurement as a multiple of direct's.
     pub fn ratio(&self, one: &Measurement) -> Option<f64> {
-        Some(one.count() / self.direct(&one.client, &one.operation)?.count())
+        Some(one.count() / self.direct_of(one)?.count())
     }
 
-    /// The names of the dispatchers, in the order of their measurements.
-    pub fn dispatchers(&self) -> Vec<&str> {
+    /// What a measurement is compared with: direct over the same family, from the same client.
+    fn direct_of(&self, one: &Measurement) -> Option<&Measurement> {
+        self.direct(&one.family, &one.client, &one.operation)
+    }
+
+    /// The names of the dispatchers of a family, in the order of their measurements.
+    pub fn dispatchers(&self, family: &str) -> Vec<&str> {
         let mut names = Vec::new();
-        for one in &self.measurements {
+        for one in self.measurements.iter().filter(|one| one.family == family) {
             if !names.contains(&one.dispatcher.as_str()) {
                 names.push(&one.dispatcher);
             }
         }
         names
+    }
+}
+
+/// What is said of a family behind a name: nothing of IPv4.
+pub fn over(family: &str) -> String {
+    match family {
+        IPV4 => String::new(),
+        _ => format!(" over {family}"),
     }
 }
 
@@ -226,6 +253,14 @@ pub mod tests {
         }
     }
 
+    /// The same over IPv6.
+    pub fn over_ipv6(dispatcher: &str, operation: &str, both: [f64; 2]) -> Measurement {
+        Measurement {
+            family: IPV6.into(),
+            ..measurement(dispatcher, operation, both)
+        }
+    }
+
     /// A report of measurements alone.
     pub fn report(measurements: Vec<Measurement>) -> Report {
         Report {
@@ -269,6 +304,11 @@ pub mod tests {
             said.contains("2.0 %: IPVS NAT, 1,000,000 other connections, remote client, connect"),
             "{said}"
         );
+        let said = over_ipv6("IPVS NAT", "connect", [990.0, 1010.0]).disagreement();
+        assert!(
+            said.contains("2.0 %: IPVS NAT over IPv6, remote client, connect"),
+            "{said}"
+        );
     }
 
     #[test]
@@ -284,6 +324,32 @@ pub mod tests {
         ]);
         assert_eq!(report.adds(&one), Some(50.0));
         assert_eq!(report.ratio(&one), Some(1.5));
+    }
+
+    #[test]
+    fn what_a_dispatcher_adds_is_counted_from_direct_over_the_same_family() {
+        let four = measurement("tcp_dispatch", "connect", [150.0; 2]);
+        let six = over_ipv6("tcp_dispatch", "connect", [240.0; 2]);
+        let mut both = report(vec![
+            over_ipv6("direct", "connect", [200.0; 2]),
+            measurement("direct", "connect", [100.0; 2]),
+            over_ipv6("nft DNAT", "connect", [300.0; 2]),
+            six.clone(),
+            four.clone(),
+        ]);
+        assert_eq!(
+            (both.adds(&four), both.ratio(&four)),
+            (Some(50.0), Some(1.5))
+        );
+        assert_eq!((both.adds(&six), both.ratio(&six)), (Some(40.0), Some(1.2)));
+        assert_eq!(both.dispatchers(IPV4), ["direct", "tcp_dispatch"]);
+        assert_eq!(
+            both.dispatchers(IPV6),
+            ["direct", "nft DNAT", "tcp_dispatch"]
+        );
+        // Nothing is compared with direct over the other one.
+        both.measurements.remove(0);
+        assert_eq!((both.adds(&six), both.ratio(&six)), (None, None));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use comfy_table::{presets, CellAlignment, Table};
 
-use super::report::{grouped, signed, Measurement, Report};
+use super::report::{grouped, over, signed, Measurement, Report, IPV4, IPV6};
 
 /// The operations, in the order of the tables, with what they are called there.
 pub const OPERATIONS: [(&str, &str); 6] = [
@@ -19,22 +19,31 @@ pub const OPERATIONS: [(&str, &str); 6] = [
 /// What is said of a measurement, in three columns.
 const COLUMNS: [&str; 3] = ["instructions", "adds", "ratio"];
 
-/// All tables of a run.
+/// All tables of a run: those of IPv4, and then those of the other family.
 pub fn all(report: &Report) -> String {
-    let mut text = String::new();
-    for (operation, title) in OPERATIONS {
-        text.push_str(&plain(report, operation, title));
-    }
-    text.push_str(&surroundings(report));
-    text.push_str(&memory(report));
-    text
+    [
+        operations(report, IPV4),
+        surroundings(report),
+        memory(report),
+        operations(report, IPV6),
+    ]
+    .concat()
 }
 
-/// An operation with every dispatcher.
-fn plain(report: &Report, operation: &str, title: &str) -> String {
+/// Each operation over a family.
+fn operations(report: &Report, family: &str) -> String {
+    let tables = OPERATIONS.map(|(operation, title)| {
+        let title = title.to_owned() + &over(family);
+        plain(report, family, operation, &title)
+    });
+    tables.concat()
+}
+
+/// An operation with every dispatcher, over one family.
+fn plain(report: &Report, family: &str, operation: &str, title: &str) -> String {
     let clients: Vec<_> = ["remote", "local"]
         .into_iter()
-        .filter(|client| report.direct(client, operation).is_some())
+        .filter(|client| report.direct(family, client, operation).is_some())
         .collect();
     if clients.is_empty() {
         return String::new();
@@ -43,10 +52,11 @@ fn plain(report: &Report, operation: &str, title: &str) -> String {
     for client in &clients {
         header.extend(COLUMNS.map(|column| format!("{client}: {column}")));
     }
-    let rows = report.dispatchers().into_iter().map(|dispatcher| {
+    let rows = report.dispatchers(family).into_iter().map(|dispatcher| {
         let mut row = vec![dispatcher.to_owned()];
         for client in &clients {
-            row.extend(cells(report, report.plain(dispatcher, client, operation)));
+            let one = report.plain(dispatcher, family, client, operation);
+            row.extend(cells(report, one));
         }
         row
     });
@@ -132,7 +142,7 @@ fn titled(title: &str, header: Vec<String>, rows: Vec<Vec<String>>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::tests::{measurement, report};
+    use super::super::report::tests::{measurement, over_ipv6, report};
     use super::*;
 
     #[test]
@@ -148,6 +158,30 @@ mod tests {
              direct                  36,560                        1.000\n\
              IPVS NAT                43,020        +6,460          1.177\n"
         );
+    }
+
+    #[test]
+    fn ipv6_has_tables_of_its_own_after_all_others() {
+        let mut many = measurement("tcp_dispatch", "connect", [300.0; 2]);
+        many.processes = 64;
+        let text = all(&report(vec![
+            over_ipv6("direct", "connect", [200.0; 2]),
+            over_ipv6("tcp_dispatch", "connect", [240.0; 2]),
+            measurement("direct", "connect", [100.0; 2]),
+            measurement("tcp_dispatch, tuned", "connect", [150.0; 2]),
+            many,
+        ]));
+        let (before, after) = text
+            .split_once("\nconnect + 1 byte + close over IPv6\n")
+            .unwrap();
+        assert!(before.starts_with("\nconnect + 1 byte + close\n"), "{text}");
+        assert!(before.contains("+50          1.500\n"), "{text}");
+        assert!(before.contains("tcp_dispatch, 64 processes"), "{text}");
+        assert!(!before.contains("240"), "{text}");
+        assert!(after.contains("+40          1.200\n"), "{text}");
+        // Nor has it a row for what wasn't measured over it.
+        assert!(!after.contains("tuned"), "{text}");
+        assert!(!after.contains("64 processes"), "{text}");
     }
 
     #[test]
