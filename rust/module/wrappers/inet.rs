@@ -152,12 +152,13 @@ impl Inet for Ipv4Address {
 
     #[inline]
     fn addresses_of(sk: &bindings::sock_common) -> (Self, Self) {
+        // One by one: together they would be a word to be taken apart.
         // SAFETY: Both variants of the union are the same bytes.
-        let both = unsafe { sk.__bindgen_anon_1.__bindgen_anon_1 };
-        (
-            both.skc_daddr.to_ne_bytes(),
-            both.skc_rcv_saddr.to_ne_bytes(),
-        )
+        let (peer, own) = unsafe {
+            let addresses = &sk.__bindgen_anon_1.__bindgen_anon_1;
+            (addresses.skc_daddr, addresses.skc_rcv_saddr)
+        };
+        (peer.to_ne_bytes(), own.to_ne_bytes())
     }
 
     fn cookie_is_right(ip: &Self::Header, tcp: &TcpHeader) -> bool {

@@ -20,7 +20,7 @@ use crate::{
     bindings,
     tcp_dispatch_core::{Ipv4Address, Ipv6Address},
 };
-use core::{marker::PhantomData, ptr};
+use core::{hint, marker::PhantomData, ptr};
 use kernel::{
     prelude::*,
     sync::{
@@ -252,7 +252,9 @@ impl<E: EarlyDemux> Handler<E> {
                 &rcu::held_by_caller(),
             );
         }
-        skb
+        // A caller who knew that it is the same would keep it in a register, which it saves for all
+        // packets, in the place of a jump here.
+        hint::black_box(skb)
     }
 }
 

@@ -38,8 +38,8 @@ pub struct Args {
     /// kept in the repository
     #[arg(long)]
     quick: bool,
-    /// Keep what a whole run measures: as figures, and as the README's chart
-    #[arg(long, conflicts_with = "quick")]
+    /// Keep what was measured: as figures, and, of a whole run, as the README's chart
+    #[arg(long)]
     record: bool,
     /// Measure nothing: take what an earlier run left in FILE, as build/bench.json
     #[arg(long, value_name = "FILE")]
@@ -75,10 +75,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if args.record {
         let figures = Figures::path();
         Figures::of(&report).write(&figures)?;
-        let chart = paths::checkout().join("Documentation/performance.svg");
-        fs::write(&chart, chart::svg(&report))
-            .with_context(|| format!("can't write {}", chart.display()))?;
-        println!("recorded in {} and {}", figures.display(), chart.display());
+        println!("recorded in {}", figures.display());
+        if !args.quick {
+            let chart = paths::checkout().join("Documentation/performance.svg");
+            fs::write(&chart, chart::svg(&report))
+                .with_context(|| format!("can't write {}", chart.display()))?;
+            println!("recorded in {}", chart.display());
+        }
         return Ok(ExitCode::SUCCESS);
     }
     guard(&report)
