@@ -52,22 +52,12 @@ def _all(clients, operations):
     return tuple((client, operation) for client in clients for operation in operations)
 
 
-def _over_ipv6(names, operations):
-    return [
-        Configuration(dispatchers.ALL[name], _all(["remote"], operations), version=IPV6) for name in names
-    ]
-
-
 def quick():
     """What the guard needs, and a sentence on what it does without."""
     wanted = _all(["remote"], ["round-trip", "connect", "echo", "unrelated"])
     names = ("direct", "tcp_dispatch", "tcp_dispatch, tuned", "IPVS NAT")
     plan = [Configuration(dispatchers.ALL[name], wanted) for name in names]
-    plan += _over_ipv6(("direct", "tcp_dispatch"), ["round-trip", "connect"])
-    return plan, (
-        "over IPv6 all but round trips and connections, direct and by tcp_dispatch: a quick run has no "
-        "time for them"
-    )
+    return plan, "IPv6: a quick run has no time for it"
 
 
 def full():
@@ -76,8 +66,9 @@ def full():
     wanted = _all(["remote"], [*operations, "unrelated"]) + _all(["local"], operations)
     plan = [Configuration(each, wanted) for each in dispatchers.ALL.values()]
     # Before full tables, which some dispatchers are slow to give back. What tunes the layer is IPv4's.
-    names = [name for name in dispatchers.ALL if name != "tcp_dispatch, tuned"]
-    plan += _over_ipv6(names, ["round-trip", "connect", "echo"])
+    over_ipv6 = _all(["remote"], ["round-trip", "connect", "echo"])
+    either = [each for each in dispatchers.ALL.values() if each is not dispatchers.TcpDispatchTuned]
+    plan += [Configuration(each, over_ipv6, version=IPV6) for each in either]
     few = _all(["remote"], ["round-trip", "connect"])
     tables = [dispatchers.ALL[name] for name in ("tcp_dispatch", "IPVS NAT", "nft DNAT")]
     plan += [Configuration(each, few, processes=64) for each in tables]

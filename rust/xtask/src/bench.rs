@@ -125,7 +125,6 @@ fn guard(report: &Report) -> Result<ExitCode> {
     let mut arguments = vec!["--quick", "--dispatcher", "direct"];
     for finding in &suspected {
         arguments.extend(["--dispatcher", &finding.dispatcher]);
-        arguments.extend(["--family", &finding.family]);
         arguments.extend(["--operation", &finding.operation]);
     }
     let again = of(&measure(&arguments)?, &bad);
@@ -133,9 +132,7 @@ fn guard(report: &Report) -> Result<ExitCode> {
         .iter()
         .filter(|finding| {
             suspected.iter().any(|before| {
-                before.dispatcher == finding.dispatcher
-                    && before.family == finding.family
-                    && before.operation == finding.operation
+                before.dispatcher == finding.dispatcher && before.operation == finding.operation
             })
         })
         .collect();

@@ -10,11 +10,9 @@ use serde::{Deserialize, Serialize};
 /// The layer as it is installed, and with the settings that the documentation recommends.
 pub const OURS: [&str; 2] = ["tcp_dispatch", "tcp_dispatch, tuned"];
 
-/// The families of addresses.
-pub const FAMILIES: [&str; 2] = [IPV4, IPV6];
-/// The one that nobody mentions, and all that is kept is of unless it says so.
+/// The family that nobody mentions, and that chart and figures are of.
 pub const IPV4: &str = "IPv4";
-/// The other.
+/// The other, which has tables of its own.
 pub const IPV6: &str = "IPv6";
 
 /// By how much two measurements of one thing may differ, as a share of the count.
