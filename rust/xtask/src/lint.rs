@@ -47,7 +47,10 @@ pub fn run(_args: Args) -> Result<ExitCode> {
         ("Python", Box::new(|| python(&files))),
         ("netlink specification", Box::new(specification)),
         ("generated files", Box::new(generated)),
-        ("selftests that documents name", Box::new(named_tests::check)),
+        (
+            "selftests that documents name",
+            Box::new(named_tests::check),
+        ),
         ("clippy, host", Box::new(clippy_host)),
         ("clippy, kernel", Box::new(clippy_kernel)),
     ];
