@@ -125,40 +125,28 @@ fn add_of_family<A: Family>(
     }
 }
 
-/// The connection of a client to a service.
+/// The connection of a client to a service or a process, as the attribute of type `to` has it.
 fn find<'rcu, A: Family>(
     net: &DispatchNet,
     attributes: &RequestAttributes<'_>,
     tuple: &Tuple<A>,
     client: Given<'_>,
+    to: u32,
     guard: &'rcu Guard,
 ) -> Result<ConnectionRef<'rcu, A>> {
-    let found = A::of(net).connections.find_by_client(tuple, guard);
-    found.ok_or_else(|| {
-        attributes.extack().attribute(
-            ENOENT,
-            client.attribute,
-            c"the client has no connection to this service",
-        )
-    })
-}
-
-/// The connection of a client to a process.
-fn find_by_process<'rcu, A: Family>(
-    net: &DispatchNet,
-    attributes: &RequestAttributes<'_>,
-    tuple: &Tuple<A>,
-    client: Given<'_>,
-    guard: &'rcu Guard,
-) -> Result<ConnectionRef<'rcu, A>> {
-    let found = A::of(net).connections.find_by_process(tuple, guard);
-    found.ok_or_else(|| {
-        attributes.extack().attribute(
-            ENOENT,
-            client.attribute,
+    let table = &A::of(net).connections;
+    let (found, why) = match to {
+        PROCESS => (
+            table.find_by_process(tuple, guard),
             c"the client has no connection to this process by a service",
-        )
-    })
+        ),
+        _ => (
+            table.find_by_client(tuple, guard),
+            c"the client has no connection to this service",
+        ),
+    };
+    let extack = attributes.extack();
+    found.ok_or_else(|| extack.attribute(ENOENT, client.attribute, why))
 }
 
 fn del(request: Request<'_>) -> Result {
@@ -169,7 +157,7 @@ fn del(request: Request<'_>) -> Result {
         client: Given<'_>,
     ) -> Result {
         let guard = Guard::new();
-        net.remove(find(net, attributes, &tuple, client, &guard)?);
+        net.remove(find(net, attributes, &tuple, client, SERVICE, &guard)?);
         Ok(())
     }
 
@@ -190,13 +178,9 @@ fn get(mut request: Request<'_>) -> Result {
         to: u32,
     ) -> Result {
         let net = DispatchNet::of(request.net(), &Guard::new());
-        let guard = Guard::new();
-        let found = match to {
-            PROCESS => find_by_process(net, attributes, &tuple, client, &guard)?,
-            _ => find(net, attributes, &tuple, client, &guard)?,
-        };
-        let connection = found.upgrade().ok_or(ENOENT)?;
-        drop(guard);
+        let connection = find(net, attributes, &tuple, client, to, &Guard::new())?
+            .upgrade()
+            .ok_or(ENOENT)?;
         request.reply(|message| put(message, net, &connection))
     }
 
