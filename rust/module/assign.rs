@@ -215,6 +215,13 @@ fn translate_syn<'a, A: Family>(
         let (service, client) = (connection.service_address(), connection.client());
         let look_up = || Dst::route(net.net(), service, client, 0, connection.iif);
         if let Some(route) = connection.route.get_or(guard, look_up) {
+            if route.is_to_many() {
+                // Such routes come before the rule that leads to the port: answers would bear the
+                // process address.
+                connection.process.service.drops.count(Drop::NoProcess);
+                segment.skb().free(DropReason::NotSpecified);
+                return Err(Verdict::Consumed);
+            }
             // A SYN that can't be changed for lack of memory can't be translated, either.
             let _ = segment.clamp_mss(mss::to_send::<A>(route));
         }

@@ -177,6 +177,13 @@ u32 tcp_dispatch_dst_cookie(const struct dst_entry *dst)
 	return dst->ops->family == AF_INET6 ? rt6_get_cookie(dst_rt6_info(dst)) : 0;
 }
 
+bool tcp_dispatch_dst_is_to_many(const struct dst_entry *dst)
+{
+	/* IPv6 has no broadcast, and no packet comes from a multicast address. */
+	return dst->ops->family == AF_INET &&
+	       dst_rtable(dst)->rt_flags & (RTCF_BROADCAST | RTCF_MULTICAST);
+}
+
 u32 tcp_dispatch_dst_mtu(const struct dst_entry *dst)
 {
 	return dst_mtu(dst);

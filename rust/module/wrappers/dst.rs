@@ -88,6 +88,12 @@ impl Drop for Dst {
 pub(crate) struct DstRef<'rcu>(NonNull<bindings::dst_entry>, PhantomData<&'rcu ()>);
 
 impl DstRef<'_> {
+    /// Whether the route leads to many: a broadcast or multicast address.
+    pub(crate) fn is_to_many(self) -> bool {
+        // SAFETY: The type's invariant.
+        unsafe { bindings::tcp_dispatch_dst_is_to_many(self.0.as_ptr()) }
+    }
+
     /// The largest IP packet, in bytes, that the route takes.
     pub(crate) fn mtu(self) -> u32 {
         // SAFETY: The type's invariant.
