@@ -110,19 +110,20 @@ class Attack:
             self._end_honest(stop, honest)
             self._nothing_left()
         except BaseException:
-            print(f"packets {since} to {at} of seed {self._seed}, over {self._net.version}:")
-            print(f"  selftests/hostile --family {self._net.version.number} --seed {self._seed} --from {since} --to {at}")
+            again = f"--family {self._net.version.number} --seed {self._seed} --from {since} --to {at}"
+            print(f"to send these packets again: selftests/hostile {again}")
             raise
         finally:
             self._tun.close()
 
     def summary(self):
         """What there was, in a line."""
-        layer = self._net.control.net()["drops"]
+        sent = self.taken + self.refused
         return (
-            f"{self.taken + self.refused} packets, {(self.taken + self.refused) / self.seconds:.0f} a second; the driver "
-            f"took {self.taken}; {self.answers} answers; {self.opened} victims; honest clients made "
-            f"{self.honest['transfers']} transfers and {self.honest['opened']} new connections; the layer dropped {layer}"
+            f"{sent} packets of seed {self._seed}, {sent / self.seconds:.0f} a second; the driver took {self.taken}; "
+            f"{self.answers} answers; {self.opened} victims; {self.honest['transfers']} transfers and "
+            f"{self.honest['opened']} new connections of honest clients; "
+            f"the layer dropped {self._net.control.net()['drops']}"
         )
 
     def _round(self, first, end):

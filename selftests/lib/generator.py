@@ -178,11 +178,14 @@ class Generator:
         port = chance.of((0, 80, 8080, 65535)) if chance.one_in(32) else 1024 + chance.below(64512)
         return self._strangers + bytes((1, chance.below(256))), port
 
-    def _ip(self, source, destination, payload, protocol=TCP, options=b"", fragment=0, identifier=0, ttl=64, total=None):
+    def _ip(
+        self, source, destination, payload, protocol=TCP, options=b"", fragment=0, identifier=0, ttl=64, total=None
+    ):
         """A packet. With IPv6, `options` are extension headers, and `protocol` is what the first header says."""
         if self.version is IPV6:
             length = len(options) + len(payload) if total is None else total
-            return struct.pack("!IHBB", 6 << 28, length & 0xFFFF, protocol, ttl) + source + destination + options + payload
+            start = struct.pack("!IHBB", 6 << 28, length & 0xFFFF, protocol, ttl)
+            return start + source + destination + options + payload
         length = 20 + len(options) + len(payload) if total is None else total
         words = 5 + len(options) // 4
         start = struct.pack("!BBHHHBB", 0x40 | words & 15, 0, length & 0xFFFF, identifier, fragment, ttl, protocol)
@@ -356,7 +359,8 @@ class Generator:
         kind = chance.of(_ERRORS[self.version]) if chance.below(8) else chance.below(256)
         word = struct.pack("!I", chance.of((0, 1, 67, 68, 552, 576, 1279, 1280, 1400, 65535, chance.below(1 << 32))))
         source = chance.of(self._odd) if chance.one_in(4) else self._stranger(chance)[0]
-        return self._icmp(source, chance.of(self._targets)[0], kind, chance.below(17), word + quote, chance.of((64, 255)))
+        ends = source, chance.of(self._targets)[0]
+        return self._icmp(*ends, kind, chance.below(17), word + quote, chance.of((64, 255)))
 
     def _icmp(self, source, destination, kind, code, body, ttl):
         total = (kind << 8 | code) + _sum(body)
