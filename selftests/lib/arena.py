@@ -38,7 +38,9 @@ def setup(version):
     net.add_clients(net.near(5))
     processes, victim = _processes(net)
     wildcard = endpoint("0.0.0.0" if version is IPV4 else "::", 80)
-    daemon.start(*processes, victim, wildcard, namespace=net.server)
+    daemon.start(*processes, wildcard, namespace=net.server)
+    with daemon.listen(victim, net.server) as listener:
+        background.fork(_endure, listener, keep=[listener.fileno()])
     net.control.limit(_LIMIT)
     # IP itself stops as little as it can be told to.
     for name in ("all", "default", "eth0") if version is IPV4 else ():
@@ -55,6 +57,33 @@ def _processes(net):
     """The processes, at a port that isn't the services', and that of the victims."""
     each = [net.process(number, port=8080) for number in range(1, 6)]
     return each, net.process(9, port=8080)
+
+
+def _endure(listener):
+    """Answers the first question of each victim, and takes whatever comes behind it."""
+    asked = set()
+    listener.setblocking(False)
+    clients = {listener.fileno(): listener}
+    poll = select.epoll()
+    poll.register(listener, select.EPOLLIN)
+    while True:
+        for file, _ in poll.poll():
+            try:
+                if file == listener.fileno():
+                    client, _ = listener.accept()
+                    clients[client.fileno()] = client
+                    poll.register(client, select.EPOLLIN)
+                elif not clients[file].recv(1 << 16):
+                    raise EOFError
+                elif file not in asked:
+                    asked.add(file)
+                    clients[file].send(b"here\n")
+            except (BlockingIOError, ConnectionAbortedError):
+                pass
+            except (EOFError, OSError):
+                poll.unregister(file)
+                asked.discard(file)
+                clients.pop(file).close()
 
 
 def _services(net):
@@ -164,7 +193,7 @@ class Attack:
             self.opened += 1
 
     def _open_victim(self, client, first):
-        """Opens a connection by packets, and asks who serves it. Returns the next numbers of both sides."""
+        """Opens a connection by packets, and has the process answer. Returns the next numbers of both sides."""
 
         def answer(flags, data):
             """Sends until the answer comes, as a client does."""
@@ -182,7 +211,7 @@ class Attack:
 
         to = (client, self._victims)
         seen = answer(SYN | ACK, packet.segment(*to, SYN, first))
-        question = b"who\n"
+        question = b"there?\n"
         seen = answer(PSH, packet.segment(*to, PSH | ACK, first + 1, seen.sequence + 1, question))
         numbers = first + 1 + len(question), seen.sequence + seen.payload
         self._tun.send(bytes(10) + packet.segment(*to, ACK, *numbers))
