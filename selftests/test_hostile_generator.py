@@ -8,6 +8,7 @@ import collections
 import os
 
 from lib import arena, check
+from lib.ip import IPV4
 from lib.runner import test
 
 _SEED = int(os.environ.get("SELFTEST_SEED", 1))
@@ -27,6 +28,21 @@ def hostile_packets_reach_no_wrong_socket_and_leave_nothing(net):
     check.true(drops["outside"] > _PACKETS // 100, f"few of {_PACKETS} packets with a process address came: {drops}")
     check.true(attack.answers > _PACKETS // 10, f"{attack.answers} answers to {_PACKETS} packets")
     return attack.summary()
+
+
+# Seed and number of packets that did harm once.
+_FINDS = [
+    (2, 464),  # a SYN of tun0's broadcast address: the process's answer left with the process address
+]
+
+
+@test(only=IPV4)
+def hostile_packets_that_did_harm_once_do_none(net):
+    for seed, number in _FINDS:
+        attack = arena.Attack(net, seed)
+        attack.run(number, number + 1)
+        check.equal(attack.taken, 1, "packets that the driver took")
+        net.control.reset()
 
 
 @test
