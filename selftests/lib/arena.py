@@ -116,6 +116,7 @@ class Attack:
         self._log = kernel_log.mark()
         self.taken = self.refused = self.answers = self.opened = 0
         self.seconds = 0.0
+        self.honest = {"transfers": 0, "opened": 0}
         self._out = []  # packets with a process address that came out, and the number of the last one sent
         self._tun = tun.Tun(net.server, "tun0", net.wild(1), net.wild_length, offloads=True)
         addresses = lambda number: endpoint(net.client_address, 30000 + number)
@@ -155,7 +156,7 @@ class Attack:
         assigned = sum(each["stats"]["connections"] for each in services.values())
         unserved = services[self._services[2]]["drops"]["no-process"]
         return (
-            f"{sent} packets of seed {self._seed}, {sent / self.seconds:.0f} a second; the driver took {self.taken}; "
+            f"{sent} packets of seed {self._seed}, {sent / max(self.seconds, 0.001):.0f} a second; the driver took {self.taken}; "
             f"{self.answers} answers; {self.opened} victims; {self.honest['transfers']} transfers and "
             f"{self.honest['opened']} new connections of honest clients; "
             f"the layer assigned {assigned} connections, found no process for {unserved}, and dropped "
