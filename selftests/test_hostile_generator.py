@@ -19,7 +19,7 @@ def setup(version):
     return arena.setup(version)
 
 
-@test
+@test(deadline=600)
 def hostile_packets_reach_no_wrong_socket_and_leave_nothing(net):
     attack = arena.Attack(net, _SEED)
     attack.run(0, _PACKETS)
