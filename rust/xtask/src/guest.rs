@@ -22,11 +22,18 @@ const PACKAGES: &[&str] = &[
     "ipvsadm",
     "curl",
     "iperf3",
+    "postgresql-17",
+    "redis-server",
+    "redis-tools",
+    "openssh-server",
+    "openssh-client",
+    "openssl",
     // The network.
     "iproute2",
     "iputils-ping",
     "nftables",
     "tcpdump",
+    "traceroute",
     "ethtool",
     // The selftests and the kernel's YNL client.
     "python3",
@@ -53,6 +60,10 @@ const LEFT_OUT: &[&str] = &[
     "/usr/share/lintian/*",
     "/usr/share/bug/*",
     "/usr/lib/x86_64-linux-gnu/gconv/*",
+    // What PostgreSQL compiles queries with.
+    "/usr/lib/x86_64-linux-gnu/libLLVM*",
+    "/usr/lib/x86_64-linux-gnu/libz3*",
+    "/usr/lib/postgresql/*/lib/bitcode/*",
 ];
 
 /// Names resolve without a name server, and this machine's own files stay out of the image.
