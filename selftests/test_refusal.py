@@ -100,7 +100,7 @@ def a_segment_of_an_unknown_connection_reaches_TCP_as_it_came(net):
     send = inject.Injector(net.client)
     before = net.control.service(net.service)["stats"]
     with capture.Capture(net.client, "eth0") as wire:
-        for port, flags in enumerate((ACK, PSH | ACK, FIN | ACK, SYN | ACK, FIN, PSH, 0, SYN | FIN | ACK), 41000):
+        for port, flags in enumerate((ACK, PSH | ACK, FIN | ACK, SYN | ACK, SYN | FIN | ACK), 41000):
             source = endpoint(net.client_address, port)
             send.segment(source, net.service, flags, 1000, 5000, b"data" if flags & PSH else b"")
             reset = wire.wait_for(
@@ -108,11 +108,35 @@ def a_segment_of_an_unknown_connection_reaches_TCP_as_it_came(net):
                 f"TCP's reset for flags {flags:#x}",
             )
             check.equal(reset.source, net.service, "the reset's source")
-            if flags & ACK:
-                check.equal(reset.sequence, 5000, f"the reset's sequence number for flags {flags:#x}")
+            check.equal(reset.sequence, 5000, f"the reset's sequence number for flags {flags:#x}")
     made = [each for each in net.control.connections(net.service) if port_of(each["client-address"]) // 100 == 410]
     check.equal(made, [], "entries")
     check.equal(net.control.service(net.service)["stats"], before, "what the service counted")
+
+
+@test
+def what_a_listener_ignores_is_ignored_while_a_process_listens(net):
+    strays = (FIN, PSH, 0, SYN | FIN)
+    send = inject.Injector(net.client)
+
+    def answered(expected, first):
+        """Sends strays and an ACK from client ports from the first on; the flags that are answered with a reset."""
+        flags = {endpoint(net.client_address, port): each for port, each in enumerate((*strays, ACK), first)}
+        with capture.Capture(net.client, "eth0") as wire:
+            for source, each in flags.items():
+                send.segment(source, net.service, each, 1000, 0, b"data" if each & PSH else b"")
+            resets = lambda: {
+                flags[seen.destination] for seen in wire.segments() if seen.flags & RST and not seen.outgoing
+            }
+            wait.until(lambda: resets() >= expected, "the answers")
+        return resets()
+
+    net.control.serve(net.service, net.process(9), net.processes[0])
+    check.equal(answered({ACK}, 43000), {ACK}, "flags that are answered where a process listens")
+    net.control.process_del(net.service, net.processes[0])
+    check.equal(answered({*strays, ACK}, 43100), {*strays, ACK}, "flags that are answered where none does")
+    made = [each for each in net.control.connections(net.service) if port_of(each["client-address"]) // 1000 == 43]
+    check.equal(made, [], "entries")
 
 
 @test

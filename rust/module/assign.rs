@@ -17,6 +17,7 @@ use crate::{
     refuse,
     service::Service,
     stats::Drop,
+    stray,
     tcp_dispatch_core::Tuple,
     wrappers::{
         dst::Dst,
@@ -49,8 +50,13 @@ pub(crate) fn first_packet<A: Family>(
     let Some(service) = net.find_service(A::any(tuple.destination()), guard) else {
         return Verdict::Pass;
     };
-    if !segment.flags().is_syn_only() {
-        return cookie::acknowledgement(net, &service, segment, &tuple, guard);
+    let flags = segment.flags();
+    if !flags.is_syn_only() {
+        return if stray::is_stray(flags) {
+            stray::receive(net, &service, segment, guard)
+        } else {
+            cookie::acknowledgement(net, &service, segment, &tuple, guard)
+        };
     }
     // A damaged SYN could be anybody's: TCP's to judge.
     if segment.payload_len().is_none() || !segment.checksum_is_right() {

@@ -11,11 +11,11 @@ use crate::{
     dispatch_net::DispatchNet,
     family::Family,
     ingress,
-    process::{Process, State},
+    process::Process,
     service::Service,
     stats::Drop,
     tcp_dispatch_core::{packet::TcpFlags, Tuple},
-    wrappers::{net_protocol::Verdict, sk_buff::Segment, sock},
+    wrappers::{net_protocol::Verdict, rcu::RcuArc, sk_buff::Segment, sock},
 };
 use kernel::sync::rcu::Guard;
 
@@ -44,7 +44,10 @@ pub(crate) fn acknowledgement<A: Family>(
         })
     });
     let iif = segment.skb().iif();
-    let Some(process) = process.filter(|process| may_have(net, process, tuple, iif, guard)) else {
+    // It may drain by now, or have no weight any longer.
+    let listens =
+        |process: &&RcuArc<Process>| process.listens(net.net(), tuple.source(), iif, guard);
+    let Some(process) = process.filter(listens) else {
         return Verdict::Pass;
     };
     if !segment.checksum_is_right() {
@@ -74,20 +77,4 @@ pub(crate) fn acknowledgement<A: Family>(
             Verdict::Pass
         }
     }
-}
-
-/// Whether a process may have a connection that it has answered the SYN of. It may if it drains by
-/// now, or has no weight any longer.
-fn may_have<A: Family>(
-    net: &DispatchNet,
-    process: &Process,
-    tuple: &Tuple<A>,
-    iif: i32,
-    guard: &Guard,
-) -> bool {
-    process.state() != State::Down
-        && process.owner.is_there(guard)
-        && process
-            .listener(net.net(), tuple.source(), iif, guard)
-            .is_some()
 }

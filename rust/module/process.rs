@@ -242,6 +242,20 @@ impl Process {
             .filter(|listener| self.registrant.is_none_or(|user| user == listener.user))
     }
 
+    /// Whether it is there for the client, though it may get no new connections: its owner lives, and
+    /// it listens. See [`Self::listener`].
+    pub(crate) fn listens<A: Family>(
+        &self,
+        net: &Net,
+        client: SocketAddress<A>,
+        iif: i32,
+        guard: &Guard,
+    ) -> bool {
+        self.state() != State::Down
+            && self.owner.is_there(guard)
+            && self.listener(net, client, iif, guard).is_some()
+    }
+
     /// The listener that takes connections of clients that nothing is known of. In an RCU read section.
     pub(crate) fn listener_for_anybody(&self, net: &Net, guard: &Guard) -> Option<Listener> {
         match self.address {

@@ -47,6 +47,7 @@ mod refuse;
 mod service;
 mod settle;
 mod stats;
+mod stray;
 #[path = "../core/src/lib.rs"]
 mod tcp_dispatch_core;
 mod wrappers;

@@ -79,10 +79,9 @@ bool tcp_dispatch_skb_dst_replace(struct sk_buff *skb, struct dst_entry *dst)
 	return true;
 }
 
-void tcp_dispatch_kfree_skb(struct sk_buff *skb, bool no_memory)
+void tcp_dispatch_kfree_skb(struct sk_buff *skb, enum skb_drop_reason reason)
 {
-	kfree_skb_reason(skb, no_memory ? SKB_DROP_REASON_NOMEM :
-					  SKB_DROP_REASON_NOT_SPECIFIED);
+	kfree_skb_reason(skb, reason);
 }
 
 bool tcp_dispatch_net_has_tcp_early_demux(const struct net *net)

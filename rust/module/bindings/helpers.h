@@ -27,7 +27,7 @@ void tcp_dispatch_skb_reset_network_header(struct sk_buff *skb);
 void tcp_dispatch_skb_set_transport_header(struct sk_buff *skb, int offset);
 void tcp_dispatch_skb_dst_set(struct sk_buff *skb, struct dst_entry *dst);
 bool tcp_dispatch_skb_dst_replace(struct sk_buff *skb, struct dst_entry *dst);
-void tcp_dispatch_kfree_skb(struct sk_buff *skb, bool no_memory);
+void tcp_dispatch_kfree_skb(struct sk_buff *skb, enum skb_drop_reason reason);
 bool tcp_dispatch_net_has_tcp_early_demux(const struct net *net);
 void tcp_dispatch_skb_set_early_demux(struct sk_buff *skb, struct sock *sk);
 void tcp_dispatch_skb_orphan(struct sk_buff *skb);

@@ -20,7 +20,7 @@ use super::{
     net::Net,
     netdevice_notifier::{for_each_device, DeviceEvents, NetdeviceNotifier},
     rcu,
-    sk_buff::SkBuff,
+    sk_buff::{DropReason, SkBuff},
 };
 use crate::{
     bindings,
@@ -231,7 +231,7 @@ impl<O: Output> Operations<O> {
         // SAFETY: The packet is ours to free and the device is valid.
         unsafe {
             bindings::tcp_dispatch_netdev_tx_dropped(dev);
-            bindings::tcp_dispatch_kfree_skb(skb, false);
+            SkBuff::from_raw(skb).free(DropReason::NotSpecified);
         }
         bindings::netdev_tx_NETDEV_TX_OK
     }

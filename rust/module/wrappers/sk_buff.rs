@@ -29,12 +29,15 @@ use kernel::{prelude::*, sync::rcu::Guard, types::Opaque};
 const TCP_HEADER: usize = size_of::<TcpHeader>();
 
 /// Why a packet is freed, for `kfree_skb_reason()`.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
+#[repr(u32)]
 pub(crate) enum DropReason {
-    /// `SKB_DROP_REASON_NOMEM`
-    NoMemory,
-    /// `SKB_DROP_REASON_NOT_SPECIFIED`
-    NotSpecified,
+    /// There is no memory for what it needs.
+    NoMemory = bindings::skb_drop_reason_SKB_DROP_REASON_NOMEM,
+    /// The kernel has no name for it.
+    NotSpecified = bindings::skb_drop_reason_SKB_DROP_REASON_NOT_SPECIFIED,
+    /// Its flags make no sense where the connection is.
+    TcpFlags = bindings::skb_drop_reason_SKB_DROP_REASON_TCP_FLAGS,
 }
 
 /// A packet, `struct sk_buff`, that IP is handling: the fixed part of its header is linear. `A` in its
@@ -247,7 +250,7 @@ impl SkBuff {
     /// Frees the packet.
     pub(crate) fn free(&mut self, reason: DropReason) {
         // SAFETY: The packet is ours, and whoever calls this tells IP that it is gone.
-        unsafe { bindings::tcp_dispatch_kfree_skb(self.0.get(), reason == DropReason::NoMemory) };
+        unsafe { bindings::tcp_dispatch_kfree_skb(self.0.get(), reason as u32) };
     }
 
     fn checksum_state(&self) -> ChecksumState {
