@@ -53,7 +53,7 @@ def _options(way):
         client.socket.setsockopt(level, mark, 0x48)
         client.send("question")
         check.equal(accepted.recv(99), b"question\n", "what the daemon gets")
-        check.true(any("tos 0xb8 ttl 7" in line for line in shown(way)), "the daemon's options are not on the wire")
+        wait.until(lambda: any("tos 0xb8 ttl 7" in line for line in shown(way)), "the daemon's options on the wire")
 
 
 @test

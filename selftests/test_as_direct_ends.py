@@ -319,8 +319,8 @@ def keep_alive_probes_of_a_client_that_is_gone_are_those_of_a_direct_daemon(net)
 def _probes(way, sender):
     """How often one side repeated the number before its data's, as a probe does."""
     sent = [seen for _, seen in way.raw() if (seen.source == way.address) is (sender == "daemon")]
-    (start,) = {seen.sequence for seen in sent if seen.flags & SYN}
-    return sum(seen.sequence == start and not seen.flags & SYN for seen in sent)
+    starts = {seen.sequence for seen in sent if seen.flags & SYN}
+    return sum(seen.sequence in starts and not seen.flags & SYN for seen in sent)
 
 
 def _kept_alive(way):

@@ -120,7 +120,7 @@ def _rounds(way):
             accepted.sendall(b"answer\n")
             check.equal(client.line(), "answer", "what the client gets")
         _say(way, client, accepted)
-    check.true(any(" tos 0x3 " in line for line in shown(way)), "nothing was marked")
+    wait.until(lambda: any(" tos 0x3 " in line for line in shown(way)), "a marked packet")
 
 
 @test

@@ -20,7 +20,7 @@ from .packet import ACK, FIN, PSH, RST, SYN
 _FLAGS = ((0x100, "AE"), (0x80, "CWR"), (0x40, "ECE"), (0x20, "URG"), (ACK, "ACK"), (PSH, "PSH"), (RST, "RST"))
 _FLAGS += ((SYN, "SYN"), (FIN, "FIN"))
 _ports = itertools.count()
-_before = set()  # clients of exchanges that are over: their packets may come late
+_before = set()  # clients of exchanges that are over: their packets may come late, unless their ports begin again
 
 
 @contextlib.contextmanager
@@ -67,10 +67,12 @@ class Way:
 
     def raw(self):
         """The packets of this way so far."""
-        for data, outgoing in list(self.wire.raw):
-            seen = packet.parse(data, outgoing)
+        parsed = [(data, packet.parse(data, outgoing)) for data, outgoing in list(self.wire.raw)]
+        begun = {seen.source for _, seen in parsed if seen and seen.flags & SYN}
+        late = _before - begun
+        for data, seen in parsed:
             ends = {seen.source, seen.destination} if seen else set()
-            if self.address in ends and not ends & _before:
+            if self.address in ends and not ends & late:
                 yield data, seen
 
     def wait_for(self, condition, what):
