@@ -17,10 +17,11 @@ import contextlib
 import dataclasses
 import ipaddress
 import os
+import socket
 
 from lib import background, capture, check, container, daemon, dispatch, exchange, foreground, lan, namespace, topology
 from lib import wait, wireguard
-from lib.client import Client, who
+from lib.client import Client, refused, who
 from lib.ip import BOTH, IPV4, endpoint, split
 from lib.netlink import NetlinkError
 from lib.runner import test
@@ -133,31 +134,54 @@ def a_container_on_the_bridge_is_served_beside_clients_from_elsewhere(net):
 
 
 @contextlib.contextmanager
-def _rules_before_the_vrfs(net):
-    """The layer's own rule, and that of the way back, come before what sends sockets of a VRF by its table."""
-    prefix = "/".join(map(str, net.process_range))
-    rules = (f"pref 998 from {prefix} lookup 77", f"pref 999 from {net.links['eth2'].server} lookup {_VRF_TABLE}")
-    change = lambda what: net.server.run(
-        "ip", net.version.option, "-batch", "-", stdin="".join(f"rule {what} {each}\n" for each in rules)
-    )
-    change("add")
+def _unbound_sockets_serve_vrfs(net):
+    """Sockets that are bound to no device get what comes by a VRF, too."""
+    net.server.sysctl("net/ipv4/tcp_l3mdev_accept", 1)
     try:
         yield
     finally:
-        change("del")
+        net.server.sysctl("net/ipv4/tcp_l3mdev_accept", 0)
 
 
 @test
-def a_service_at_an_address_of_a_VRF_is_served_if_rules_for_it_come_before_the_VRFs_own(net):
+def a_service_at_an_address_of_a_VRF_is_served(net):
     link = net.links["eth2"]
     net.control.serve(link.service, *net.processes)
-    # Without it, sockets that are bound to no device get nothing that comes by a VRF.
-    net.server.sysctl("net/ipv4/tcp_l3mdev_accept", 1)
-    try:
-        with _rules_before_the_vrfs(net), capture.Capture(net.client, "eth2") as wire:
-            exchange.everything(net.client, link.service, net.processes, source=lambda: endpoint(link.client, 0))
-    finally:
-        net.server.sysctl("net/ipv4/tcp_l3mdev_accept", 0)
+    with _unbound_sockets_serve_vrfs(net), capture.Capture(net.client, "eth2") as wire:
+        exchange.everything(net.client, link.service, net.processes, source=lambda: endpoint(link.client, 0))
+    check.equal(wire.addresses(), {link.client, link.server}, "addresses on the wire")
+
+
+@test
+def a_client_in_the_VRF_on_the_server_is_served(net):
+    link = net.links["eth2"]
+    net.control.serve(link.service, *net.processes)
+    with _unbound_sockets_serve_vrfs(net), Client(net.server, link.service, device="vrf0") as client:
+        exchange.talk(client, net.processes)
+
+
+@test
+def daemons_that_are_bound_to_a_VRF_serve_it(net):
+    link = net.links["eth2"]
+    process = net.process(7)
+    net.control.serve(link.service, process)
+    with net.server, socket.create_server(split(process), family=net.version.family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"vrf0")
+        with capture.Capture(net.client, "eth2") as wire:
+            with Client(net.client, link.service, source=endpoint(link.client, 0)) as client:
+                accepted, _ = listener.accept()
+                accepted.sendall(b"answer\n")
+                check.equal(client.line(), "answer", "what the client hears")
+                accepted.close()
+    check.equal(wire.addresses(), {link.client, link.server}, "addresses on the wire")
+
+
+@test
+def a_service_on_a_VRF_that_no_socket_serves_refuses_as_itself(net):
+    link = net.links["eth2"]
+    net.control.serve(link.service, *net.processes)
+    with capture.Capture(net.client, "eth2") as wire:
+        refused(net.client, link.service, source=endpoint(link.client, 0))
     check.equal(wire.addresses(), {link.client, link.server}, "addresses on the wire")
 
 

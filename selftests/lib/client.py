@@ -12,13 +12,15 @@ from . import check, daemon, ip, wait
 class Client:
     """An open connection to a `daemon`."""
 
-    def __init__(self, namespace, address, source=None, timeout=wait.DEADLINE, mss=None):
+    def __init__(self, namespace, address, source=None, timeout=wait.DEADLINE, mss=None, device=None):
         host, port = ip.split(address)
         with namespace:
             self.socket = socket.socket(ip.version_of(host).family)
         self.socket.settimeout(timeout)
         if mss:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, mss)
+        if device:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
         try:
             if source:
                 self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -176,6 +176,11 @@ u32 tcp_dispatch_dst_cookie(const struct dst_entry *dst)
 	return dst->ops->family == AF_INET6 ? rt6_get_cookie(dst_rt6_info(dst)) : 0;
 }
 
+bool tcp_dispatch_netif_index_is_l3_master(struct net *net, int ifindex)
+{
+	return netif_index_is_l3_master(net, ifindex);
+}
+
 bool tcp_dispatch_dst_is_to_many(const struct dst_entry *dst)
 {
 	/* IPv6 has no broadcast, and no packet comes from a multicast address. */

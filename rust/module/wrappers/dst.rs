@@ -33,7 +33,8 @@ pub(crate) struct Dst(NonNull<bindings::dst_entry>);
 
 impl Dst {
     /// The route of TCP packets that bear the mark `mark`. Packets to somebody who is of the link
-    /// alone leave by the device of index `iif`, which his came by. Any context.
+    /// alone leave by the device of index `iif`, which his came by; if that is a VRF, all go by its
+    /// table. Any context.
     pub(crate) fn route<A: Inet>(
         net: &Net,
         source: SocketAddress<A>,
@@ -41,7 +42,7 @@ impl Dst {
         mark: u32,
         iif: i32,
     ) -> Option<Self> {
-        let oif = if destination.ip.is_link_local() {
+        let oif = if destination.ip.is_link_local() || is_vrf(net, iif) {
             iif
         } else {
             0
@@ -77,6 +78,12 @@ impl Drop for Dst {
         // SAFETY: The type's invariant. The entry is freed a grace period after the last reference.
         unsafe { bindings::dst_release(self.0.as_ptr()) };
     }
+}
+
+/// Whether the device of that index is a VRF, or another that has a routing table of its own.
+fn is_vrf(net: &Net, index: i32) -> bool {
+    // SAFETY: `net` is valid. The function takes RCU itself.
+    unsafe { bindings::tcp_dispatch_netif_index_is_l3_master(net.as_ptr(), index) }
 }
 
 /// A route that may be used within an RCU read section.

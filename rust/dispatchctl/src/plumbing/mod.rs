@@ -30,8 +30,9 @@ use crate::rtnetlink::{Route, RouteKind, Rule, OURS, TABLE_LOCAL};
 use netlink_packet_route::route::RouteProtocol;
 use tcp_dispatch_netlink::{AddressFamily, Prefix};
 
-/// Preference of the rule: behind the local table, before the main one.
-pub const PREFERENCE: u32 = 32765;
+/// Preference of the rule: behind the local table, before that of VRFs (1000),
+/// by which what processes send to a VRF's clients would leave as it is.
+pub const PREFERENCE: u32 = 990;
 /// Metric of the unreachable route: any other comes before it.
 const LAST: u32 = u32::MAX;
 
