@@ -3,13 +3,13 @@
 //! The fast path out: a packet on its way from TCP to IP.
 //!
 //! Process or softirq context, under RCU. Only packets that are routed to the port device come
-//! here. What is left as it is goes on to the port, which drops it: a process address is never seen
+//! here. What is of no connection and not [`crate::loopback`]'s goes on to the port, which drops it: a process address is never seen
 //! outside.
 
 use crate::{
     dispatch_net::DispatchNet,
     family::Family,
-    mss,
+    loopback, mss,
     stats::Drop,
     tcp_dispatch_core::packet::TcpFlags,
     wrappers::{
@@ -26,12 +26,15 @@ use kernel::sync::rcu::Guard;
 pub(crate) fn send<A: Family>(net: &Net, skb: &mut SkBuff, guard: &Guard) -> bool {
     let state = DispatchNet::of(net, guard);
     let Some(mut segment) = Segment::<A>::in_ip(skb) else {
-        return false;
+        return loopback::send::<A>(net, skb);
     };
     let tuple = segment.tuple().reversed();
     let Some(connection) = A::of(state).connections.find_by_process(&tuple, guard) else {
-        state.drops.count(Drop::NoConnection);
-        return false;
+        let is_sent = loopback::send::<A>(net, segment.skb());
+        if !is_sent {
+            state.drops.count(Drop::NoConnection);
+        }
+        return is_sent;
     };
     let service = connection.service_address();
     let (client, iif) = (tuple.source(), connection.iif);

@@ -40,6 +40,7 @@ mod expire;
 mod family;
 mod icmp;
 mod ingress;
+mod loopback;
 mod mss;
 mod plan;
 mod process;

@@ -3,8 +3,8 @@
 //! `dispatchctl down`.
 
 use crate::failure::{Context, Failure};
-use crate::plumbing::{default_of, list, Devices, Found, DEVICES};
-use crate::rtnetlink::Rtnetlink;
+use crate::plumbing::{default_of, kernels_local_rule, list, Devices, Found, DEVICES};
+use crate::rtnetlink::{Rtnetlink, OURS};
 use nix::errno::Errno;
 use tcp_dispatch_netlink::{Client, Error, NetSettings, Prefix};
 
@@ -91,12 +91,25 @@ fn remove_services(client: &mut Client) -> Result<(), Failure> {
 /// Takes away the rules, the routes and the devices.
 pub fn remove(route: &mut Rtnetlink, devices: &Devices, found: &Found) -> Result<(), Failure> {
     for rule in &found.rules {
-        route.del_rule(rule).doing(|| {
-            format!(
-                "delete the rule `from {} lookup {}`",
-                rule.source, rule.table
-            )
-        })?;
+        route
+            .del_rule(rule)
+            .doing(|| format!("delete the rule `{rule}`"))?;
+    }
+    // Nothing may be without its local table in between.
+    for moved in found
+        .local_rules
+        .iter()
+        .filter(|rule| rule.protocol == OURS)
+    {
+        let kernels = kernels_local_rule(moved.family);
+        if !found.local_rules.contains(&kernels) {
+            route
+                .add_rule(&kernels)
+                .doing(|| format!("add the rule `{kernels}`"))?;
+        }
+        route
+            .del_rule(moved)
+            .doing(|| format!("delete the rule `{moved}`"))?;
     }
     for entry in &found.routes {
         route.del_route(entry).doing(|| {

@@ -61,6 +61,7 @@ void tcp_dispatch_skb_set_transport_header(struct sk_buff *skb, int offset)
 
 void tcp_dispatch_skb_dst_set(struct sk_buff *skb, struct dst_entry *dst)
 {
+	skb_dst_drop(skb);
 	skb_dst_set(skb, dst);
 }
 
@@ -179,6 +180,13 @@ u32 tcp_dispatch_dst_cookie(const struct dst_entry *dst)
 bool tcp_dispatch_netif_index_is_l3_master(struct net *net, int ifindex)
 {
 	return netif_index_is_l3_master(net, ifindex);
+}
+
+bool tcp_dispatch_dst_is_local(const struct dst_entry *dst)
+{
+	return dst->ops->family == AF_INET ?
+		       dst_rtable(dst)->rt_flags & RTCF_LOCAL :
+		       dst_rt6_info(dst)->rt6i_flags & RTF_LOCAL;
 }
 
 bool tcp_dispatch_dst_is_to_many(const struct dst_entry *dst)

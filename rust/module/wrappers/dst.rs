@@ -67,6 +67,12 @@ impl Dst {
         unsafe { bindings::tcp_dispatch_dst_cookie(self.0.as_ptr()) }
     }
 
+    /// Whether the route leads to this computer itself.
+    pub(crate) fn is_local(&self) -> bool {
+        // SAFETY: The type's invariant.
+        unsafe { bindings::tcp_dispatch_dst_is_local(self.0.as_ptr()) }
+    }
+
     /// Gives the reference to whoever keeps the pointer.
     pub(crate) fn into_raw(self) -> *mut bindings::dst_entry {
         core::mem::ManuallyDrop::new(self).0.as_ptr()

@@ -152,6 +152,12 @@ impl SkBuff {
         }
     }
 
+    /// Sends the packet by `dst` instead of by the route that it may have.
+    pub(crate) fn give_dst(&mut self, dst: Dst) {
+        // SAFETY: The packet is ours, and gets the reference.
+        unsafe { bindings::tcp_dispatch_skb_dst_set(self.0.get(), dst.into_raw()) };
+    }
+
     /// Takes the packet's socket from it.
     pub(crate) fn orphan(&mut self) {
         // SAFETY: The packet is ours.

@@ -131,6 +131,11 @@ pub struct UpSettings {
     /// How many connections the connection table may hold.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: Option<u32>,
+    /// Put the layer's rule before that of the local table, which moves from
+    /// preference 0 to 2: netfilter then sees client and service alone also of
+    /// clients on this computer.
+    #[arg(long)]
+    pub before_local: bool,
 }
 
 /// A routing table that is not one of the kernel's own.

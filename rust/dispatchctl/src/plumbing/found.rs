@@ -19,6 +19,8 @@ pub struct Found {
     pub port: Option<Link>,
     /// The rules for the ranges, or made by the tool; in the kernel's order.
     pub rules: Vec<Rule>,
+    /// The rules of the local tables.
+    pub local_rules: Vec<Rule>,
     /// The routes for the ranges or by the port, or made by the tool.
     pub routes: Vec<Route>,
     /// Whether IPv6 addresses that no device has can be bound; none if the
@@ -37,9 +39,13 @@ impl Found {
         let master = route.link(devices.master.name)?;
         let port = route.link(devices.port.name)?;
         let (mut rules, mut routes) = (Vec::new(), Vec::new());
+        let mut local_rules = Vec::new();
         for family in AddressFamily::ALL {
             let mut of_family = route.rules(family)?;
-            of_family.retain(|rule| ranges.contains(&rule.source) || rule.protocol == OURS);
+            let is_local = |rule: &Rule| rule.source.is_none() && rule.table == TABLE_LOCAL;
+            local_rules.extend(of_family.iter().filter(|rule| is_local(rule)).cloned());
+            let of_range = |rule: &Rule| rule.source.is_some_and(|range| ranges.contains(&range));
+            of_family.retain(|rule| of_range(rule) || rule.protocol == OURS && !is_local(rule));
             let mut tables = vec![TABLE_LOCAL];
             tables.extend(of_family.iter().map(|rule| rule.table));
             rules.append(&mut of_family);
@@ -68,6 +74,7 @@ impl Found {
             master,
             port,
             rules,
+            local_rules,
             routes,
             nonlocal_bind: nonlocal_bind::get(),
         })
@@ -75,8 +82,21 @@ impl Found {
 
     /// The table that a range's traffic is sent to.
     pub fn table(&self, range: Prefix) -> Option<u32> {
-        let rule = self.rules.iter().find(|rule| rule.source == range)?;
-        Some(rule.table)
+        self.rule(range).map(|rule| rule.table)
+    }
+
+    /// The rule of a range.
+    pub fn rule(&self, range: Prefix) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.source == Some(range))
+    }
+
+    /// Whether what a range sends to this computer itself leaves by the port,
+    /// too: the rule comes before the local table.
+    pub fn is_before_local(&self, range: Prefix) -> bool {
+        let family = range.family();
+        let mut local = self.local_rules.iter().filter(|rule| rule.family == family);
+        self.rule(range)
+            .is_some_and(|rule| local.all(|local| rule.priority < local.priority))
     }
 
     /// Whether there is a route, whoever made it.
@@ -166,7 +186,7 @@ fn device_faults(device: &Device, found: Option<&Link>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plumbing::{rule, DEVICES};
+    use crate::plumbing::{kernels_local_rule, rule, Way, DEVICES};
     use crate::rtnetlink::RouteKind;
 
     const IPV4: AddressFamily = AddressFamily::Ipv4;
@@ -178,6 +198,14 @@ mod tests {
 
     fn range_ipv6() -> Prefix {
         "fd77:6470::/64".parse().unwrap()
+    }
+
+    fn way(range: Prefix) -> Way {
+        Way {
+            range,
+            table: 77,
+            before_local: false,
+        }
     }
 
     /// The plumbing of an IPv4 range.
@@ -195,7 +223,8 @@ mod tests {
             loopback: link(1, None, None),
             master: link(2, Some("tcp_dispatch"), None),
             port: link(3, Some("tcp_dispatch"), Some(2)),
-            rules: vec![rule(range(), 77)],
+            rules: vec![rule(&way(range()))],
+            local_rules: vec![kernels_local_rule(IPV4), kernels_local_rule(IPV6)],
             routes: vec![
                 local_route(range(), 1),
                 port_route(IPV4, 77, 3),
@@ -208,7 +237,7 @@ mod tests {
     /// The plumbing of a range of each family.
     fn whole_of_both() -> Found {
         let mut found = whole();
-        found.rules.push(rule(range_ipv6(), 77));
+        found.rules.push(rule(&way(range_ipv6())));
         found.routes.extend([
             local_route(range_ipv6(), 1),
             port_route(IPV6, 77, 3),

@@ -13,6 +13,9 @@
 //! tcp_dispatch1 master tcp_dispatch0
 //! ```
 //!
+//! `--before-local` puts the rule before the local table, whose own rule moves
+//! behind it: then clients on the computer are answered by the port as well.
+//!
 //! IPv6 has the same, beside it. So that local addresses can be bound, it needs
 //! [`nonlocal_bind`](crate::nonlocal_bind) besides; IPv4 needs no setting below
 //! `/proc/sys/net`: nothing ever comes in by the port, so that its `rp_filter`
@@ -33,6 +36,11 @@ use tcp_dispatch_netlink::{AddressFamily, Prefix};
 /// Preference of the rule: behind the local table, before that of VRFs (1000),
 /// by which what processes send to a VRF's clients would leave as it is.
 pub const PREFERENCE: u32 = 990;
+/// Preference of the rule where it comes before the local table.
+const BEFORE_LOCAL: u32 = 1;
+/// Preference that the local table's rule has then; nothing comes before 0,
+/// where the kernel puts it.
+const LOCAL: u32 = 2;
 /// Metric of the unreachable route: any other comes before it.
 const LAST: u32 = u32::MAX;
 
@@ -43,6 +51,9 @@ pub struct Way {
     pub range: Prefix,
     /// The routing table of what they send.
     pub table: u32,
+    /// Whether the rule is to come before the local table, so that clients on
+    /// the computer are answered by the port, too.
+    pub before_local: bool,
 }
 
 /// The metric of a route that isn't given one.
@@ -124,12 +135,37 @@ pub fn last_route(family: AddressFamily, table: u32) -> Route {
 }
 
 /// The rule that chooses that route.
-pub fn rule(range: Prefix, table: u32) -> Rule {
+pub fn rule(way: &Way) -> Rule {
     Rule {
-        priority: PREFERENCE,
-        source: range,
-        table,
+        family: way.range.family(),
+        priority: if way.before_local {
+            BEFORE_LOCAL
+        } else {
+            PREFERENCE
+        },
+        source: Some(way.range),
+        table: way.table,
         protocol: OURS,
+    }
+}
+
+/// The local table's rule where a way's comes before it.
+pub fn local_rule(family: AddressFamily) -> Rule {
+    Rule {
+        family,
+        priority: LOCAL,
+        source: None,
+        table: TABLE_LOCAL,
+        protocol: OURS,
+    }
+}
+
+/// The local table's rule as the kernel makes it.
+pub fn kernels_local_rule(family: AddressFamily) -> Rule {
+    Rule {
+        priority: 0,
+        protocol: RouteProtocol::Kernel,
+        ..local_rule(family)
     }
 }
 

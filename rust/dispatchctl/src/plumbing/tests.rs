@@ -44,6 +44,14 @@ fn ways() -> [Way; 2] {
     ranges().map(|range| Way {
         range,
         table: TABLE,
+        before_local: false,
+    })
+}
+
+fn ways_before_local() -> [Way; 2] {
+    ways().map(|way| Way {
+        before_local: true,
+        ..way
     })
 }
 
@@ -141,6 +149,49 @@ fn up_mends_what_was_taken_away_and_no_more() {
 }
 
 #[test]
+fn before_local_changes_the_order_of_the_rules_and_down_changes_it_back() {
+    in_namespace(|route| {
+        let before = find(route);
+        // As well where the layer is set up already, and no second time.
+        for ways in [ways(), ways_before_local(), ways_before_local()] {
+            let found = find(route);
+            Steps::new(route, &DEVICES).all(&ways, &found).unwrap();
+        }
+        let found = find(route);
+        assert_eq!(found.faults(&DEVICES, &ranges()), [""; 0]);
+        assert!(ranges().iter().all(|range| found.is_before_local(*range)));
+        assert_eq!((found.rules.len(), found.local_rules.len()), (2, 2));
+
+        // What it was set up with, it keeps.
+        let mut steps = Steps::new(route, &DEVICES);
+        steps.all(&ways(), &found).unwrap();
+        assert!(steps.made_nothing());
+
+        down::remove(route, &DEVICES, &found).unwrap();
+        let after = find(route);
+        assert_eq!(
+            (after.rules, after.local_rules),
+            (vec![], before.local_rules)
+        );
+    });
+}
+
+#[test]
+fn a_failure_puts_the_local_tables_back_to_the_front() {
+    in_namespace(|route| {
+        let before = find(route);
+        let mut steps = Steps::new(route, &DEVICES);
+        steps.all(&ways_before_local(), &before).unwrap();
+        steps.undo();
+        let after = find(route);
+        assert_eq!(
+            (after.rules, after.local_rules),
+            (vec![], before.local_rules)
+        );
+    });
+}
+
+#[test]
 fn a_step_that_fails_says_why_and_those_before_it_are_undone() {
     in_namespace(|route| {
         let unknown = Devices {
@@ -212,7 +263,8 @@ fn a_range_of_ipv4_alone_changes_nothing_of_ipv6() {
         let none: [&str; 0] = [];
         assert_eq!(found.faults(&DEVICES, &[range()]), none);
         assert_eq!(found.nonlocal_bind, Some(false));
-        assert_eq!(route.rules(AddressFamily::Ipv6).unwrap(), []);
+        let rules = route.rules(AddressFamily::Ipv6).unwrap();
+        assert!(rules.iter().all(|rule| rule.source.is_none()), "{rules:?}");
         let of_ipv6 = |route: &Route| route.family == AddressFamily::Ipv6;
         assert!(!found.routes.iter().any(of_ipv6));
     });
@@ -227,7 +279,8 @@ fn a_range_of_ipv6_alone_is_whole() {
         let found = find(route);
         let none: [&str; 0] = [];
         assert_eq!(found.faults(&DEVICES, &[range_ipv6()]), none);
-        assert_eq!(route.rules(AddressFamily::Ipv4).unwrap(), []);
+        let rules = route.rules(AddressFamily::Ipv4).unwrap();
+        assert!(rules.iter().all(|rule| rule.source.is_none()), "{rules:?}");
     });
 }
 
@@ -241,7 +294,7 @@ fn up_mends_what_was_taken_away_of_ipv6() {
         for gone in whole.routes.iter().filter(of_ipv6) {
             route.del_route(gone).unwrap();
         }
-        route.del_rule(&rule(range_ipv6(), TABLE)).unwrap();
+        route.del_rule(&rule(&ways()[1])).unwrap();
         nonlocal_bind::set(false).unwrap();
 
         let broken = find(route);

@@ -2,21 +2,24 @@
 
 //! Rules of the routing policy.
 
-use super::{wire, Rtnetlink};
+use super::{wire, Rtnetlink, TABLE_LOCAL};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::route::{RouteHeader, RouteProtocol};
 use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleHeader, RuleMessage};
 use netlink_packet_route::{AddressFamily as Wire, RouteNetlinkMessage};
 use nix::errno::Errno;
+use std::fmt;
 use tcp_dispatch_netlink::{AddressFamily, Error, Prefix};
 
 /// A rule `from SOURCE lookup TABLE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
+    /// The family whose packets it is for.
+    pub family: AddressFamily,
     /// When it is asked; lower first.
     pub priority: u32,
-    /// The sources that it is for.
-    pub source: Prefix,
+    /// The sources that it is for; none: all.
+    pub source: Option<Prefix>,
     /// The table that it sends them to.
     pub table: u32,
     /// Who made it.
@@ -27,19 +30,33 @@ impl Rule {
     fn message(&self) -> RuleMessage {
         let mut message = RuleMessage::default();
         message.header = RuleHeader {
-            family: wire(self.source.family()),
-            src_len: self.source.len(),
+            family: wire(self.family),
+            src_len: self.source.as_ref().map_or(0, Prefix::len),
             table: u8::try_from(self.table).unwrap_or(RouteHeader::RT_TABLE_UNSPEC),
             action: RuleAction::ToTable,
             ..RuleHeader::default()
         };
         message.attributes = vec![
-            RuleAttribute::Source(self.source.address()),
             RuleAttribute::Priority(self.priority),
             RuleAttribute::Table(self.table),
             RuleAttribute::Protocol(self.protocol),
         ];
+        let source = self.source.as_ref().map(Prefix::address);
+        message.attributes.extend(source.map(RuleAttribute::Source));
         message
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.source {
+            Some(source) => write!(f, "from {source} ")?,
+            None => f.write_str("from all ")?,
+        }
+        match self.table {
+            TABLE_LOCAL => f.write_str("lookup local"),
+            table => write!(f, "lookup {table}"),
+        }
     }
 }
 
@@ -47,10 +64,14 @@ impl Rtnetlink {
     /// A family's rules that look at the source alone. A family that the
     /// kernel doesn't have has none.
     pub fn rules(&mut self, family: AddressFamily) -> Result<Vec<Rule>, Error> {
-        self.rules_of(wire(family))
+        let rules = self.messages(wire(family))?;
+        Ok(rules
+            .into_iter()
+            .filter_map(|message| read(family, message))
+            .collect())
     }
 
-    fn rules_of(&mut self, family: Wire) -> Result<Vec<Rule>, Error> {
+    fn messages(&mut self, family: Wire) -> Result<Vec<RuleMessage>, Error> {
         let mut message = RuleMessage::default();
         message.header.family = family;
         let answer = match self.dump(RouteNetlinkMessage::GetRule(message)) {
@@ -60,7 +81,7 @@ impl Rtnetlink {
             answer => answer?,
         };
         let rules = answer.into_iter().filter_map(|message| match message {
-            RouteNetlinkMessage::NewRule(message) => read(message),
+            RouteNetlinkMessage::NewRule(message) => Some(message),
             _ => None,
         });
         Ok(rules.collect())
@@ -79,7 +100,7 @@ impl Rtnetlink {
     }
 }
 
-fn read(message: RuleMessage) -> Option<Rule> {
+fn read(family: AddressFamily, message: RuleMessage) -> Option<Rule> {
     let header = message.header;
     if header.action != RuleAction::ToTable || header.dst_len != 0 {
         return None;
@@ -94,7 +115,7 @@ fn read(message: RuleMessage) -> Option<Rule> {
             RuleAttribute::Table(number) => table = number,
             RuleAttribute::Protocol(maker) => protocol = maker,
             RuleAttribute::Source(first) => {
-                source = Prefix::new(first, header.src_len).ok();
+                source = Some(Prefix::new(first, header.src_len).ok()?);
             }
             // A rule that asks for more does not get all that the range sends.
             RuleAttribute::Iifname(_)
@@ -108,8 +129,9 @@ fn read(message: RuleMessage) -> Option<Rule> {
         }
     }
     Some(Rule {
+        family,
         priority,
-        source: source?,
+        source,
         table,
         protocol,
     })
@@ -123,6 +145,6 @@ mod tests {
     fn a_family_that_the_kernel_does_not_have_has_no_rules() {
         let mut route = Rtnetlink::open().unwrap();
         // The kernel's DECnet is gone; before, it was seldom there.
-        assert_eq!(route.rules_of(Wire::Decnet).unwrap(), []);
+        assert_eq!(route.messages(Wire::Decnet).unwrap(), []);
     }
 }

@@ -98,6 +98,7 @@ mod tests {
             .map(|range| Way {
                 range: range.parse().unwrap(),
                 table: 77,
+                before_local: false,
             })
             .into();
         let mut net = Net::default();

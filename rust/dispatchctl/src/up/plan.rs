@@ -5,6 +5,7 @@
 use crate::cli::UpSettings;
 use crate::failure::{Failure, USAGE};
 use crate::plumbing::{list, Found, Way};
+use crate::rtnetlink::Rule;
 use tcp_dispatch_netlink::{AddressFamily, Prefix};
 
 /// Refuses more than one range of a family.
@@ -41,25 +42,20 @@ pub fn plan(settings: &UpSettings, set: &[Prefix], found: &Found) -> Result<Vec<
             (Some(range), _) => ways.push(Way {
                 range: *range,
                 table: settings.table,
+                before_local: settings.before_local,
             }),
             (None, Some(range)) => ways.push(Way {
                 range: *range,
                 table: found.table(*range).unwrap_or(settings.table),
+                before_local: settings.before_local,
             }),
             (None, None) => {}
         }
     }
-    let differs = |rule: &&crate::rtnetlink::Rule| {
-        !ways.contains(&Way {
-            range: rule.source,
-            table: rule.table,
-        })
-    };
+    let is_of = |way: &Way, rule: &Rule| (rule.source, rule.table) == (Some(way.range), way.table);
+    let differs = |rule: &&Rule| !ways.iter().any(|way| is_of(way, rule));
     match found.rules.iter().find(differs) {
-        Some(rule) => refuse(format!(
-            "a rule sends {} to table {} already",
-            rule.source, rule.table
-        )),
+        Some(rule) => refuse(format!("there is a rule `{rule}` already")),
         None => Ok(ways),
     }
 }
@@ -82,6 +78,7 @@ mod tests {
             range: ranges.iter().map(|text| range(text)).collect(),
             table: 77,
             max_connections: None,
+            before_local: false,
         }
     }
 
@@ -89,26 +86,30 @@ mod tests {
         settings_of(&["10.77.0.0/16"])
     }
 
-    fn found(rules: Vec<crate::rtnetlink::Rule>) -> Found {
+    fn found(ways: &[Way]) -> Found {
         Found {
             loopback: None,
             master: None,
             port: None,
-            rules,
+            rules: ways.iter().map(rule).collect(),
+            local_rules: Vec::new(),
             routes: Vec::new(),
             nonlocal_bind: None,
         }
     }
 
     fn way(text: &str, table: u32) -> Way {
-        let range = range(text);
-        Way { range, table }
+        Way {
+            range: range(text),
+            table,
+            before_local: false,
+        }
     }
 
     #[test]
     fn a_second_range_is_refused_with_the_first() {
         let other = range("10.78.0.0/16");
-        let failure = plan(&settings(), &[other], &found(Vec::new())).unwrap_err();
+        let failure = plan(&settings(), &[other], &found(&[])).unwrap_err();
         assert_eq!(
             failure.to_string(),
             "cannot set up process addresses of 10.77.0.0/16: \
@@ -117,44 +118,49 @@ mod tests {
         );
         let both = settings_of(&["10.77.0.0/16", "fd77:6470::/64"]);
         let set = [range("10.77.0.0/16"), range("fd78::/64")];
-        let failure = plan(&both, &set, &found(Vec::new())).unwrap_err();
+        let failure = plan(&both, &set, &found(&[])).unwrap_err();
         assert!(failure.to_string().contains("from fd78::/64"), "{failure}");
     }
 
     #[test]
     fn a_second_table_is_refused_with_the_first() {
-        let rules = vec![rule(range("10.77.0.0/16"), 80)];
-        let failure = plan(&settings(), &[], &found(rules)).unwrap_err();
-        assert!(failure.to_string().contains("table 80"), "{failure}");
+        let there = [way("10.77.0.0/16", 80)];
+        let failure = plan(&settings(), &[], &found(&there)).unwrap_err();
+        assert!(
+            failure
+                .to_string()
+                .contains("there is a rule `from 10.77.0.0/16 lookup 80` already"),
+            "{failure}"
+        );
     }
 
     #[test]
     fn the_same_range_and_table_may_be_set_up_again() {
-        let range = range("10.77.0.0/16");
-        let ways = plan(&settings(), &[range], &found(vec![rule(range, 77)])).unwrap();
-        assert_eq!(ways, [way("10.77.0.0/16", 77)]);
+        let there = [way("10.77.0.0/16", 77)];
+        let ways = plan(&settings(), &[there[0].range], &found(&there)).unwrap();
+        assert_eq!(ways, there);
     }
 
     #[test]
     fn a_range_of_the_other_family_is_set_up_beside_the_one_that_is_there() {
-        let ipv4 = range("10.77.0.0/16");
+        let ipv4 = way("10.77.0.0/16", 80);
         let settings = settings_of(&["fd77:6470::/64"]);
-        let ways = plan(&settings, &[ipv4], &found(vec![rule(ipv4, 80)])).unwrap();
-        assert_eq!(ways, [way("10.77.0.0/16", 80), way("fd77:6470::/64", 77)]);
+        let ways = plan(&settings, &[ipv4.range], &found(&[ipv4])).unwrap();
+        assert_eq!(ways, [ipv4, way("fd77:6470::/64", 77)]);
     }
 
     #[test]
     fn a_range_that_is_not_asked_for_is_not_set_up() {
-        let ways = plan(&settings(), &[], &found(Vec::new())).unwrap();
+        let ways = plan(&settings(), &[], &found(&[])).unwrap();
         assert_eq!(ways, [way("10.77.0.0/16", 77)]);
     }
 
     #[test]
     fn a_rule_of_the_other_family_that_the_module_has_forgotten_is_in_the_way() {
-        let rules = vec![rule(range("fd77:6470::/64"), 77)];
-        let failure = plan(&settings(), &[], &found(rules)).unwrap_err();
+        let there = [way("fd77:6470::/64", 77)];
+        let failure = plan(&settings(), &[], &found(&there)).unwrap_err();
         assert!(
-            failure.to_string().contains("sends fd77:6470::/64"),
+            failure.to_string().contains("`from fd77:6470::/64"),
             "{failure}"
         );
     }

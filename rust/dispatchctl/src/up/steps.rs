@@ -5,7 +5,7 @@
 use crate::failure::{Context, Failure};
 use crate::nonlocal_bind;
 use crate::plumbing::{
-    default_of, last_route, local_route, port_route, rule, Device, Devices, Found, Way,
+    default_of, last_route, local_route, local_rule, port_route, rule, Device, Devices, Found, Way,
 };
 use crate::rtnetlink::{Link, LinkChange, Route, Rtnetlink, Rule};
 use nix::errno::Errno;
@@ -17,6 +17,7 @@ enum Made {
     Link(&'static str, u32),
     Route(Route),
     Rule(Rule),
+    NoRule(Rule),
     NonlocalBind,
 }
 
@@ -73,7 +74,7 @@ impl<'a> Steps<'a> {
         port_index: u32,
         found: &Found,
     ) -> Result<(), Failure> {
-        let Way { range, table } = way;
+        let Way { range, table, .. } = way;
         let family = range.family();
         let (to, port) = (default_of(family), self.devices.port.name);
         if family == AddressFamily::Ipv6 && found.nonlocal_bind != Some(true) {
@@ -88,13 +89,49 @@ impl<'a> Steps<'a> {
         self.add_route(last_route(family, table), "lo", found, || {
             format!("add the route `unreachable {to} table {table}`")
         })?;
-        if found.table(range).is_none() {
-            let rule = rule(range, table);
-            self.route
-                .add_rule(&rule)
-                .doing(|| format!("add the rule `from {range} lookup {table}`"))?;
-            self.made.push(Made::Rule(rule));
+        let move_rule = way.before_local && !found.is_before_local(range);
+        if move_rule {
+            self.move_local_table(family, found)?;
         }
+        if move_rule || found.table(range).is_none() {
+            self.add_rule(rule(&way))?;
+        }
+        if let Some(rule) = found.rule(range).filter(|_| move_rule) {
+            self.del_rule(rule)?;
+        }
+        Ok(())
+    }
+
+    /// Makes room for a rule before the local table.
+    fn move_local_table(&mut self, family: AddressFamily, found: &Found) -> Result<(), Failure> {
+        let behind = local_rule(family);
+        let of_family = || {
+            let rules = found.local_rules.iter();
+            rules.filter(|rule| rule.family == family)
+        };
+        // The new one first: nothing may be without its local table in between.
+        if !of_family().any(|rule| rule.priority >= behind.priority) {
+            self.add_rule(behind.clone())?;
+        }
+        for rule in of_family().filter(|rule| rule.priority < behind.priority) {
+            self.del_rule(rule)?;
+        }
+        Ok(())
+    }
+
+    fn add_rule(&mut self, rule: Rule) -> Result<(), Failure> {
+        self.route
+            .add_rule(&rule)
+            .doing(|| format!("add the rule `{rule}`"))?;
+        self.made.push(Made::Rule(rule));
+        Ok(())
+    }
+
+    fn del_rule(&mut self, rule: &Rule) -> Result<(), Failure> {
+        self.route
+            .del_rule(rule)
+            .doing(|| format!("delete the rule `{rule}`"))?;
+        self.made.push(Made::NoRule(rule.clone()));
         Ok(())
     }
 
@@ -239,10 +276,13 @@ impl<'a> Steps<'a> {
                     format!("a route of table {}", route.table),
                     self.route.del_route(route),
                 ),
-                Made::Rule(rule) => (
-                    format!("the rule `from {}`", rule.source),
-                    self.route.del_rule(rule),
-                ),
+                Made::Rule(rule) => (format!("the rule `{rule}`"), self.route.del_rule(rule)),
+                Made::NoRule(rule) => {
+                    if let Err(error) = self.route.add_rule(rule) {
+                        eprintln!("dispatchctl: cannot add the rule `{rule}` again: {error}");
+                    }
+                    continue;
+                }
                 Made::NonlocalBind => {
                     if let Err(error) = nonlocal_bind::set(false) {
                         let name = nonlocal_bind::NAME;
