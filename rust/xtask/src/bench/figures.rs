@@ -157,13 +157,18 @@ impl Figures {
         fs::write(path, text).with_context(|| format!("can't write {}", path.display()))
     }
 
-    /// Compares what a run measured with them.
-    pub fn compare(&self, report: &Report) -> Vec<Finding> {
+    /// Compares what runs measured with them: the mean of those that measured it.
+    pub fn compare(&self, runs: &[Report]) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (dispatcher, figures) in &self.adds {
             for (operation, floor) in GUARDED {
-                let direct = report.direct(IPV4, "remote", operation);
-                let cost = cost(report, dispatcher, operation);
+                let direct = runs
+                    .iter()
+                    .find_map(|run| run.direct(IPV4, "remote", operation));
+                let cost = mean(
+                    runs.iter()
+                        .filter_map(|run| cost(run, dispatcher, operation)),
+                );
                 if let (Some(&figure), Some(direct), Some((adds, spread))) =
                     (figures.get(operation), direct, cost)
                 {
@@ -175,6 +180,16 @@ impl Figures {
         }
         findings
     }
+}
+
+/// The mean of costs of independent runs, and what they leave open of it: chance goes either way, so
+/// that is less than what each of them leaves open.
+fn mean(costs: impl Iterator<Item = (f64, f64)>) -> Option<(f64, f64)> {
+    let costs: Vec<_> = costs.collect();
+    let runs = costs.len() as f64;
+    let adds: f64 = costs.iter().map(|(adds, _)| adds).sum();
+    let squares: f64 = costs.iter().map(|(_, spread)| spread * spread).sum();
+    (!costs.is_empty()).then(|| (adds / runs, squares.sqrt() / runs))
 }
 
 /// What a dispatcher adds to direct over IPv4, and what the measurements leave open of that. IPv6
@@ -198,7 +213,7 @@ mod tests {
     }
 
     fn verdict(before: &Report, now: &Report) -> Verdict {
-        let findings = Figures::of(before).compare(now);
+        let findings = Figures::of(before).compare(std::slice::from_ref(now));
         assert_eq!(findings.len(), 1);
         findings[0].verdict
     }
@@ -250,6 +265,24 @@ mod tests {
         assert_eq!(
             verdict(&before, &run([36_000.0; 2], [36_120.0; 2])),
             Verdict::Over
+        );
+    }
+
+    #[test]
+    fn several_runs_tell_what_one_leaves_open() {
+        let figures = Figures::of(&run([36_000.0; 2], [39_000.0; 2]));
+        let noisy = || run([35_900.0, 36_100.0], [39_000.0; 2]);
+        let verdict = |runs: &[Report]| figures.compare(runs)[0].verdict;
+        assert_eq!(verdict(&[noisy()]), Verdict::Unclear);
+        assert_eq!(verdict(&[noisy(), noisy()]), Verdict::Same);
+        // What is over stays over.
+        let over = || run([35_900.0, 36_100.0], [39_120.0; 2]);
+        assert_eq!(verdict(&[over(), over()]), Verdict::Over);
+        assert_eq!(verdict(&[noisy(), over(), over(), over()]), Verdict::Same);
+        // A run that left it out says nothing of it.
+        assert_eq!(
+            verdict(&[noisy(), noisy(), report(Vec::new())]),
+            Verdict::Same
         );
     }
 
