@@ -119,6 +119,10 @@ class Dispatch:
         """One registration, or None."""
         return self.processes(service).get((service, process))
 
+    def shares(self, service):
+        """How many connections each process of a service has got, by its address."""
+        return {process: each["stats"]["connections"] for (_, process), each in self.processes(service).items()}
+
     def connections(self, service=None, process=None, client=None, **filters):
         """The connections that the table holds, each once."""
         asked = family.encode(family.CONNECTION, service_address=service, process_address=process, **filters)
