@@ -15,6 +15,7 @@ import hashlib
 import re
 
 from lib import certificate, check, daemon, topology, wait, webserver
+from lib.curl import bracketed, curl
 from lib.ip import endpoint
 from lib.runner import test
 
@@ -60,22 +61,12 @@ def setup(version):
     return Net(pair, {server.address: server for server in servers}, made)
 
 
-def _curl(namespace, *arguments):
-    return namespace.run("curl", "--silent", "--show-error", "--fail", "--globoff", *arguments)
-
-
-def _bracketed(text):
-    """The endpoint that a web server or curl writes without brackets."""
-    host, port = text.rsplit(":", 1)
-    return endpoint(host, int(port))
-
-
 def _fetch(namespace, *arguments):
     """(process, the client's address as the daemon saw it, the same as curl knows it)."""
-    page = _curl(namespace, "--write-out", "%{local_ip}:%{local_port}", *arguments)
+    page = curl(namespace, "--write-out", "%{local_ip}:%{local_port}", *arguments)
     answer = _ANSWER.fullmatch(page)
     check.true(answer, f"curl got {page!r}")
-    return tuple(_bracketed(each) for each in answer.groups()[1:])
+    return tuple(bracketed(each) for each in answer.groups()[1:])
 
 
 def _url(service, path=""):
@@ -117,7 +108,7 @@ def their_logs_have_the_clients_address_and_port(net):
 def one_connection_carries_many_requests(net):
     pair = net.pair
     pair.control.serve(pair.service, *pair.processes)
-    pages = _curl(pair.client, *[_url(pair.service)] * 10).splitlines()
+    pages = curl(pair.client, *[_url(pair.service)] * 10).splitlines()
     check.equal(len(pages), 10, "pages")
     check.equal(len(set(pages)), 1, "different daemons or client ports in one connection")
 
@@ -129,7 +120,7 @@ def _file_arrives(net, service, process, *arguments):
         for part in daemon.stream(3, _LENGTH):
             file.write(part)
     url = _url(service, f"files/{name}")
-    version = _curl(net.pair.client, *arguments, "--output", "/tmp/fetched", "--write-out", "%{http_version}", url)
+    version = curl(net.pair.client, *arguments, "--output", "/tmp/fetched", "--write-out", "%{http_version}", url)
     with open("/tmp/fetched", "rb") as file:
         check.equal(hashlib.file_digest(file, "sha256").hexdigest(), daemon.digest(3, _LENGTH), "SHA-256")
     return version
@@ -172,7 +163,7 @@ def HTTP_2_carries_many_streams_at_once_in_one_connection(net):
     by = ("--http2", "--parallel", "--parallel-max", "20")
     for _ in net.secure_processes:
         # The first answer says that there can be streams at once; the others wait for it.
-        pages = _curl(net.pair.client, *trust, *by, *[_url(net.secure)] * 20).splitlines()
+        pages = curl(net.pair.client, *trust, *by, *[_url(net.secure)] * 20).splitlines()
         check.equal(len(pages), 20, "pages")
         check.equal(len(set(pages)), 1, "different daemons or client ports in one connection")
     check.equal(net.pair.control.shares(net.secure), dict.fromkeys(net.secure_processes, 1), "connections by process")
