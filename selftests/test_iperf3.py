@@ -20,6 +20,8 @@ from lib.tool import Tool
 _PORT = 5201
 _STREAMS = 8
 _BYTES = 4 << 20
+# Slow enough that no stream has done it all before the last one begins.
+_RATE = ["--bitrate", "8M"]
 
 
 class Iperf3(Program):
@@ -63,7 +65,7 @@ def _run(net, *arguments, streams=_STREAMS):
     net.pair.control.serve(net.service, *[each.address for each in net.servers], affinity_timeout=600)
     before = [len(server.peers()) for server in net.servers]
     host, port = split(net.service)
-    to = ["iperf3", "--client", host, "--port", str(port), "--json", "--bytes", str(_BYTES), *arguments]
+    to = ["iperf3", "--client", host, "--port", str(port), "--json", "--bytes", str(_BYTES), *_RATE, *arguments]
     tools = [Tool(net.pair.client, *to, "--bind", own) for own in net.hosts]
     reports = []
     for tool in tools:

@@ -92,8 +92,8 @@ def redis_benchmark_has_all_its_requests_answered_by_three_servers(net):
     said, commands = _benchmark(net, "-n", "2000", "-c", "21", "-t", "set,get")
     tests = [line.split(",")[0].strip('"') for line in said.splitlines()[1:]]
     check.equal(tests, ["SET", "GET"], "tests that it has results of")
-    # Whichever connection is free sends the next: none has a share that is known.
-    check.true(sum(commands) >= 4000 and min(commands) >= 400, f"commands by server: {commands}")
+    # Whichever connection is free sends the next: of each it is known only that it sends one a test.
+    check.true(sum(commands) >= 4000 and min(commands) >= 2 * 7, f"commands by server: {commands}")
     check.true(_shared_evenly(net) >= 2 * 21, "connections")
 
 
@@ -101,9 +101,9 @@ def redis_benchmark_has_all_its_requests_answered_by_three_servers(net):
 def redis_benchmark_with_pipelines_and_large_values_has_all_answered(net):
     net.serve()
     _, commands = _benchmark(net, "-n", "2000", "-c", "6", "-P", "50", "-t", "set,get")
-    check.true(sum(commands) >= 4000 and min(commands) >= 500, f"commands by server: {commands}")
+    check.true(sum(commands) >= 4000 and min(commands) >= 2 * 2 * 50, f"commands by server: {commands}")
     _, commands = _benchmark(net, "-n", "60", "-c", "6", "-d", "200000", "-t", "set,get")
-    check.true(sum(commands) >= 120 and min(commands) >= 10, f"commands by server: {commands}")
+    check.true(sum(commands) >= 120 and min(commands) >= 2 * 2, f"commands by server: {commands}")
 
 
 @test
