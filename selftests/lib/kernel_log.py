@@ -42,3 +42,8 @@ def complaints(since):
         for sequence, level, text in _records()
         if sequence > since and (_BAD.search(text) or (level <= _WARNING and "tcp_dispatch" in text))
     ]
+
+
+def lines(since, pattern):
+    """What the kernel said since a mark that matches."""
+    return [text for sequence, _, text in _records() if sequence > since and re.search(pattern, text)]
