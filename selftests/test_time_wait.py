@@ -175,3 +175,14 @@ def an_old_SYN_that_meets_a_TIME_WAIT_is_no_connection_of_its_service(net):
             check.equal(
                 net.control.service(net.service)["stats"]["connections"], 1, f"connections, of {number} processes"
             )
+
+
+@test
+def a_damaged_SYN_leaves_the_TIME_WAIT_that_it_met_to_answer_the_clients_FIN(net):
+    for address in (_direct(net), net.service):
+        with _past(net, address) as past:
+            damaged = bytearray(packet.segment(past.source, address, SYN, past.got + 1000, 0))
+            damaged[-4] ^= 1  # of the checksum
+            inject.Injector(net.client).send(bytes(damaged))
+            past.segment(FIN | ACK, past.got - 1, past.sent, _CLOCK)
+            check.equal(past.told(), _AGAIN, f"what {address} answers to the client's FIN, sent again")

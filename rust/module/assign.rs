@@ -18,13 +18,13 @@ use crate::{
     service::Service,
     stats::Drop,
     stray,
-    tcp_dispatch_core::Tuple,
+    tcp_dispatch_core::{options, packet, Tuple},
     wrappers::{
         dst::Dst,
         net_protocol::{give_to_tcp, Verdict},
         rcu::RcuArc,
         sk_buff::{DropReason, Segment, SkBuff},
-        sock::{self, TCP_TIME_WAIT},
+        sock::{self, Sock},
         trace,
     },
 };
@@ -39,11 +39,14 @@ pub(crate) fn first_packet<A: Family>(
     guard: &Guard,
 ) -> Verdict {
     if let Some(connection) = known {
-        if !is_over(net, &connection) {
+        if !is_over(net, &mut segment, &connection) {
             if connection.is_reserved() {
                 connection.begin();
             }
             return ingress::pass(translate_syn(net, segment, &connection, guard));
+        }
+        if is_damaged(&mut segment) {
+            return Verdict::Pass;
         }
         net.remove(connection);
     }
@@ -58,8 +61,7 @@ pub(crate) fn first_packet<A: Family>(
             cookie::acknowledgement(net, &service, segment, &tuple, guard)
         };
     }
-    // A damaged SYN could be anybody's: TCP's to judge.
-    if segment.payload_len().is_none() || !segment.checksum_is_right() {
+    if is_damaged(&mut segment) {
         return Verdict::Pass;
     }
     match assign(net, &service, &tuple, segment.skb().iif(), guard) {
@@ -72,6 +74,11 @@ pub(crate) fn first_packet<A: Family>(
             Verdict::Consumed
         }
     }
+}
+
+/// Whether a SYN is damaged. It could be anybody's, so it is TCP's to judge.
+fn is_damaged<A: Family>(segment: &mut Segment<'_, A>) -> bool {
+    segment.payload_len().is_none() || !segment.checksum_is_right()
 }
 
 /// What came of an assignment.
@@ -200,14 +207,20 @@ pub(crate) fn assigned<A: Family>(net: &DispatchNet, connection: &Connection<A>,
 }
 
 /// Whether a known connection has ended, so that a SYN with its addresses begins a new one.
-fn is_over<A: Family>(net: &DispatchNet, connection: &Connection<A>) -> bool {
-    match sock::socket_state(net.net(), connection.to_process(), connection.iif) {
-        // The new connection may go to another process. If it goes to the same, TCP judges whether
-        // the SYN can begin it.
-        Some(TCP_TIME_WAIT) => true,
-        Some(_) => false,
-        None => connection.has_begun(),
-    }
+fn is_over<A: Family>(
+    net: &DispatchNet,
+    segment: &mut Segment<'_, A>,
+    connection: &Connection<A>,
+) -> bool {
+    let Some(sock) = Sock::find(net.net(), connection.to_process(), connection.iif) else {
+        return connection.has_begun();
+    };
+    // The new connection may go to another process. A late copy of an old SYN goes where it went, and
+    // TIME_WAIT answers it.
+    sock.time_wait().is_some_and(|time_wait| {
+        let sequence = packet::sequence(segment.tcp());
+        time_wait.is_over(sequence, options::timestamp(segment.options()))
+    })
 }
 
 /// Translates a SYN, with the maximum segment size that the way back allows.

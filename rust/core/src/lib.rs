@@ -23,10 +23,12 @@ pub mod address;
 pub mod checksum;
 mod field;
 pub mod mss;
+pub mod options;
 pub mod packet;
 pub mod prefix;
 pub mod reset;
 pub mod schedule;
+pub mod time_wait;
 pub mod tuple;
 
 pub use address::{Address, AnySocketAddress, Ipv4Address, Ipv6Address, SocketAddress};

@@ -3,10 +3,9 @@
 //! The maximum segment size that a SYN offers (RFC 9293, section 3.7.1).
 
 use super::checksum::{self, ChecksumState};
+use super::options;
 use super::packet::{self, TcpFlags, TcpHeader, TCP_CHECK};
 
-const END: u8 = 0;
-const NO_OPERATION: u8 = 1;
 const MSS: u8 = 2;
 const MSS_LEN: u8 = 4;
 
@@ -14,9 +13,8 @@ const MSS_LEN: u8 = 4;
 /// returns whether it changed something.
 ///
 /// `options` is what follows the header's fixed part; what exceeds the
-/// header's length is left alone. Reading ends where TCP's does: at the end of
-/// the list or an option whose length can't be true. A SYN without the option
-/// stays without: its sender means 536.
+/// header's length is left alone. A SYN without the option stays without: its
+/// sender means 536.
 ///
 /// The checksum in `tcp` follows, but for a partial one, which has nothing of
 /// the options in it. A complete segment's `csum` needs no change, as option
@@ -34,13 +32,7 @@ pub fn clamp_mss(tcp: &mut TcpHeader, options: &mut [u8], mss: u16, state: Check
     };
     let mut changed = false;
     let mut at: usize = 0;
-    loop {
-        let len = match (options.get(at), options.get(at.saturating_add(1))) {
-            (Some(&NO_OPERATION), _) => 1,
-            (Some(&kind), Some(&len)) if kind != END && len >= 2 => usize::from(len),
-            _ => break,
-        };
-        let next = at.saturating_add(len);
+    while let Some(next) = options::end_of(options, at) {
         let Some(option) = options.get_mut(at..next) else {
             break;
         };

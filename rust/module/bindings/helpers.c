@@ -346,6 +346,16 @@ void tcp_dispatch_for_each_netdev(struct net *net,
 
 /* sockets */
 
+/* Of a TIME_WAIT socket; whether it has a time stamp. Its owner may change it meanwhile. */
+bool tcp_dispatch_time_wait(const struct sock *sk, u32 *rcv_nxt, u32 *ts_recent)
+{
+	const struct tcp_timewait_sock *tw = tcp_twsk(sk);
+
+	*rcv_nxt = READ_ONCE(tw->tw_rcv_nxt);
+	*ts_recent = READ_ONCE(tw->tw_ts_recent);
+	return READ_ONCE(tw->tw_ts_recent_stamp);
+}
+
 int tcp_dispatch_sk_state(const struct sock *sk)
 {
 	int state = inet_sk_state_load(sk);

@@ -388,6 +388,18 @@ impl<'a, A: Inet> Segment<'a, A> {
         self.skb.len().wrapping_add(header as u32)
     }
 
+    /// The TCP header's options; none if its length is a lie, or there is no memory to make it linear.
+    pub(crate) fn options(&mut self) -> &[u8] {
+        let header = packet::data_offset(self.tcp());
+        if header <= TCP_HEADER || !self.skb.pull(self.transport + header) {
+            return &[];
+        }
+        // SAFETY: The whole TCP header is linear, and stays so while the segment is borrowed.
+        unsafe {
+            slice::from_raw_parts(self.tcp_pointer().add(1).cast::<u8>(), header - TCP_HEADER)
+        }
+    }
+
     /// How many bytes of data there are behind the TCP header, if its length is not a lie.
     pub(crate) fn payload_len(&self) -> Option<u32> {
         let offset = packet::data_offset(self.tcp());

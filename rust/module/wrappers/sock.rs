@@ -9,6 +9,7 @@ use crate::{
     bindings,
     tcp_dispatch_core::{
         packet::{self, TcpHeader},
+        time_wait::TimeWait,
         ChecksumState, SocketAddress, Tuple,
     },
 };
@@ -48,6 +49,22 @@ impl Sock {
     pub(crate) fn state(&self) -> u32 {
         // SAFETY: All three kinds of socket have a state, and the reference is held.
         unsafe { bindings::tcp_dispatch_sk_state(self.0.as_ptr()) as u32 }
+    }
+
+    /// What it remembers of its peer, if it is in TIME_WAIT (and doesn't stand for FIN_WAIT2).
+    pub(crate) fn time_wait(&self) -> Option<TimeWait> {
+        if self.state() != TCP_TIME_WAIT {
+            return None;
+        }
+        let (mut rcv_nxt, mut ts_recent) = (0, 0);
+        // SAFETY: The reference is held, and the socket is of this kind.
+        let has_ts_recent = unsafe {
+            bindings::tcp_dispatch_time_wait(self.0.as_ptr(), &mut rcv_nxt, &mut ts_recent)
+        };
+        Some(TimeWait {
+            rcv_nxt,
+            ts_recent: has_ts_recent.then_some(ts_recent),
+        })
     }
 
     /// Ends the connection: the client gets a reset, and who uses the socket `ECONNRESET`. Process
