@@ -10,11 +10,13 @@
 
 import contextlib
 import dataclasses
+import errno
 import os
+import select
 import socket
 import struct
 
-from lib import check, daemon, ip, topology, wait
+from lib import capture, check, daemon, events, ip, topology, wait
 from lib.ip import endpoint
 from lib.runner import test
 
@@ -138,20 +140,34 @@ def a_signed_connection_is_served_without_dispatch(net):
 
 
 @test
-def a_signed_connection_to_a_service_is_not_begun_and_TCP_counts_the_wrong_signature(net):
+def a_signed_connection_to_a_service_is_refused_and_told(net):
     for scheme in _SCHEMES:
-        with _listener(net, net.service, scheme, net.client_address):
-            _in_vain(net, net.service, scheme, scheme.wrong)
-            check.equal(net.control.connections(), [], "entries")
-            check.equal(net.control.service(net.service)["stats"]["connections"], 0, "connections of the service")
+        # Whether the process has a key makes no difference.
+        for host in (net.client_address, None):
+            with _listener(net, net.service, scheme, host), events.Events(net.server) as heard:
+                with capture.Capture(net.client, "eth0") as wire, _client(net, net.service, scheme) as client:
+                    source = daemon.name(client.getsockname())
+                    wait.until(lambda: select.select([], [client], [], 0)[1], "something comes of it")
+                    error = client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                check.equal(errno.errorcode.get(error), "ECONNREFUSED", f"what a client that signs by {scheme.name} gets")
+                check.true(wire.addresses() <= {net.client_address, net.host}, f"addresses on the wire: {wire.addresses()}")
+                told = heard.find("refused-ntf")
+                check.equal((told["reason"], told["client-address"]), ("signed", source), "the event")
+                # While connect() has the socket, the error is for later, and the SYN is sent again.
+                sent = sum(seen.source == source for seen in wire.segments())
+                check.equal(net.control.drops("signed", net.service), sent, "what the service counted")
+                check.equal(net.control.connections(), [], "entries")
 
 
 @test
-def a_client_that_signs_for_who_has_no_key_is_ignored_as_without_dispatch(net):
+def a_signed_connection_is_ignored_where_the_service_has_clients_try_again(net):
     for scheme in _SCHEMES:
-        for address in (_direct(net), net.service):
-            with _listener(net, address, scheme):
-                _in_vain(net, address, scheme, scheme.unexpected)
+        with _listener(net, net.service, scheme, net.client_address):
+            net.control.service_set(net.service, refusal="retry")
+            with _client(net, net.service, scheme) as client:
+                wait.until(lambda: net.control.drops("signed", net.service) > 1, "the SYN comes again")
+                state = client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+                check.equal(state, 2, "the state of the client, where 2 is SYN_SENT")
 
 
 @test

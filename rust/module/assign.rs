@@ -64,6 +64,15 @@ pub(crate) fn first_packet<A: Family>(
     if is_damaged(&mut segment) {
         return Verdict::Pass;
     }
+    // No process could accept it: the signature is of the service address.
+    if options::is_signed(segment.options()) {
+        let signed = Unassigned {
+            reason: Drop::Signed,
+            full: false,
+        };
+        turn_away(net, &service, segment, signed, guard);
+        return Verdict::Consumed;
+    }
     match assign(net, &service, &tuple, segment.skb().iif(), guard) {
         Ok(Assigned::New(connection)) => begin(net, segment, &connection, guard),
         Ok(Assigned::Known(connection)) => {
@@ -276,6 +285,8 @@ fn turn_away<A: Family>(
     }
     if silently {
         segment.skb().free(DropReason::NotSpecified);
+    } else if reason == Drop::Signed {
+        refuse::refuse_signed(segment);
     } else {
         refuse::refuse(net.net(), segment);
     }

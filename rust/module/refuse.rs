@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Refusing a new connection: the client sees what a closed port shows it.
+//! Refusing a new connection: the client sees what a closed port shows it. Softirq context.
 //!
 //! The reset is made here and not by TCP: a wildcard listener on the service's port would take the
 //! connection instead of refusing it.
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// Answers the segment with a reset and frees it. Softirq context.
+/// Answers the segment with a reset and frees it.
 pub(crate) fn refuse<A: Inet>(net: &Net, mut segment: Segment<'_, A>) {
     let payload = segment.payload_len().unwrap_or(0);
     if let Some(headers) = reset::reset(segment.ip(), segment.tcp(), payload) {
@@ -27,4 +27,12 @@ pub(crate) fn refuse<A: Inet>(net: &Net, mut segment: Segment<'_, A>) {
         }
     }
     segment.skb().free(DropReason::NotSpecified);
+}
+
+/// Answers a signed segment with an ICMP error and frees it: who signs takes no reset that isn't
+/// signed as well, but such an error ends its attempt.
+pub(crate) fn refuse_signed<A: Inet>(mut segment: Segment<'_, A>) {
+    let skb = segment.skb();
+    skb.send_port_unreachable();
+    skb.free(DropReason::NotSpecified);
 }

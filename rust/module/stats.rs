@@ -73,10 +73,12 @@ pub(crate) enum Drop {
     Outside,
     /// From a process to the outside, of no connection.
     NoConnection,
+    /// The client signs its segments, with the address that it knows.
+    Signed,
 }
 
 /// Counters of refused and dropped packets.
-pub(crate) struct Drops(Counters<6>);
+pub(crate) struct Drops(Counters<7>);
 
 impl Drops {
     pub(crate) fn new(flags: Flags) -> Result<Self> {

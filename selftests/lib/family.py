@@ -33,12 +33,13 @@ SCHEDULERS = "rr wrr lc wlc mh sh saq cpu".split()
 REFUSALS = "tcp reset retry".split()
 PROCESS_STATES = "active draining down".split()
 OWNERS = "none socket pid".split()
-REFUSED_REASONS = "no-process connection-limit".split()
+REFUSED_REASONS = "no-process connection-limit signed".split()
 
 _ADDRESS = [("ipv4", "address"), ("port", "port"), ("ipv6", "address")]
 _STATS = [(name, "uint") for name in ("connections", "packets-in", "bytes-in", "packets-out", "bytes-out")]
 _DROPS = [
-    (name, "uint") for name in ("no-process", "connection-limit", "conflict", "no-memory", "outside", "no-connection")
+    (name, "uint")
+    for name in ("no-process", "connection-limit", "conflict", "no-memory", "outside", "no-connection", "signed")
 ]
 SERVICE = [
     ("service-address", _ADDRESS),

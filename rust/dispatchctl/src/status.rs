@@ -138,6 +138,7 @@ fn show_drops(net: &Net, services: &[Service]) -> String {
             drops.no_memory.to_string(),
             drops.outside.to_string(),
             drops.no_connection.to_string(),
+            drops.signed.to_string(),
         ]
     };
     let of_services = services
@@ -152,6 +153,7 @@ fn show_drops(net: &Net, services: &[Service]) -> String {
             Column::Number("No memory"),
             Column::Number("Outside"),
             Column::Number("No connection"),
+            Column::Number("Signed"),
         ],
         of_services.chain([row("of no service".to_owned(), &net.drops)]),
     )
@@ -200,7 +202,10 @@ mod tests {
         );
         assert!(shown.contains("Plumbing           whole\n"), "{shown}");
         let last: Vec<_> = shown.lines().last().unwrap().split_whitespace().collect();
-        assert_eq!(last, ["of", "no", "service", "0", "0", "0", "0", "7", "0"]);
+        assert_eq!(
+            last,
+            ["of", "no", "service", "0", "0", "0", "0", "7", "0", "0"]
+        );
     }
 
     #[test]

@@ -44,6 +44,7 @@ fn reasons(drops: &Drops) -> String {
         ("no memory", drops.no_memory),
         ("outside", drops.outside),
         ("no connection", drops.no_connection),
+        ("signed", drops.signed),
     ];
     let mut seen = reasons.iter().filter(|(_, count)| *count > 0).peekable();
     if seen.peek().is_none() {

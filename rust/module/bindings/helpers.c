@@ -2,6 +2,7 @@
 /* See helpers.h. */
 
 #include <linux/fs.h>
+#include <linux/icmpv6.h>
 #include <linux/magic.h>
 #include <linux/netdevice.h>
 #include <linux/netfilter.h>
@@ -18,6 +19,7 @@
 #include <net/ipv6.h>
 #include <net/net_namespace.h>
 #include <net/netns/generic.h>
+#include <net/icmp.h>
 #include <net/inet_timewait_sock.h>
 #include <net/sock.h>
 
@@ -345,6 +347,14 @@ void tcp_dispatch_for_each_netdev(struct net *net,
 }
 
 /* sockets */
+
+void tcp_dispatch_send_port_unreachable(struct sk_buff *skb)
+{
+	if (skb->protocol == htons(ETH_P_IP))
+		icmp_send(skb, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH, 0);
+	else
+		icmpv6_send(skb, ICMPV6_DEST_UNREACH, ICMPV6_PORT_UNREACH, 0);
+}
 
 /* Of a TIME_WAIT socket; whether it has a time stamp. Its owner may change it meanwhile. */
 bool tcp_dispatch_time_wait(const struct sock *sk, u32 *rcv_nxt, u32 *ts_recent)

@@ -46,6 +46,7 @@ void tcp_dispatch_ipv6_local_out(struct net *net, struct sock *sk, struct sk_buf
 struct dst_entry *tcp_dispatch_dst_check(struct dst_entry *dst, u32 cookie);
 u32 tcp_dispatch_dst_cookie(const struct dst_entry *dst);
 bool tcp_dispatch_netif_index_is_l3_master(struct net *net, int ifindex);
+void tcp_dispatch_send_port_unreachable(struct sk_buff *skb);
 bool tcp_dispatch_time_wait(const struct sock *sk, u32 *rcv_nxt, u32 *ts_recent);
 bool tcp_dispatch_dst_is_local(const struct dst_entry *dst);
 bool tcp_dispatch_dst_is_to_many(const struct dst_entry *dst);

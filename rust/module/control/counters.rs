@@ -35,6 +35,7 @@ pub(super) fn put_drops(message: &mut Message, attribute: u32, drops: &Drops) ->
             (TCP_DISPATCH_A_DROPS_NO_MEMORY, Drop::NoMemory),
             (TCP_DISPATCH_A_DROPS_OUTSIDE, Drop::Outside),
             (TCP_DISPATCH_A_DROPS_NO_CONNECTION, Drop::NoConnection),
+            (TCP_DISPATCH_A_DROPS_SIGNED, Drop::Signed),
         ] {
             message.put_uint(attribute, drops.sum(reason))?;
         }

@@ -48,6 +48,7 @@ pub(crate) fn refused(
 ) {
     let reason = match reason {
         Drop::ConnectionLimit => tcp_dispatch_refused_TCP_DISPATCH_REFUSED_CONNECTION_LIMIT,
+        Drop::Signed => tcp_dispatch_refused_TCP_DISPATCH_REFUSED_SIGNED,
         _ => tcp_dispatch_refused_TCP_DISPATCH_REFUSED_NO_PROCESS,
     };
     notify(

@@ -253,6 +253,13 @@ impl SkBuff {
         }
     }
 
+    /// Tells the sender of a received packet by ICMP that nobody listens on the port, as often as the
+    /// kernel's limits allow. Softirq context.
+    pub(crate) fn send_port_unreachable(&mut self) {
+        // SAFETY: The packet is ours, and IP has routed it.
+        unsafe { bindings::tcp_dispatch_send_port_unreachable(self.0.get()) };
+    }
+
     /// Frees the packet.
     pub(crate) fn free(&mut self, reason: DropReason) {
         // SAFETY: The packet is ours, and whoever calls this tells IP that it is gone.

@@ -27,6 +27,9 @@ pub struct Drops {
     /// Packets from process addresses to the outside that belong to no
     /// connection.
     pub no_connection: u64,
+    /// New connections refused because the client signs its segments, by
+    /// TCP-MD5 or TCP-AO.
+    pub signed: u64,
 }
 
 impl Drops {
@@ -42,6 +45,7 @@ impl Drops {
                 drops::NO_MEMORY => &mut drops.no_memory,
                 drops::OUTSIDE => &mut drops.outside,
                 drops::NO_CONNECTION => &mut drops.no_connection,
+                drops::SIGNED => &mut drops.signed,
                 _ => continue,
             };
             *counter = uint(&attribute)?;
@@ -58,6 +62,7 @@ impl Drops {
             self.no_memory,
             self.outside,
             self.no_connection,
+            self.signed,
         ]
         .into_iter()
         .fold(0, u64::saturating_add)

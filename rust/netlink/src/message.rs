@@ -122,6 +122,7 @@ mod tests {
                 uint(drops::NO_MEMORY, counters.no_memory),
                 uint(drops::OUTSIDE, counters.outside),
                 uint(drops::NO_CONNECTION, counters.no_connection),
+                uint(drops::SIGNED, counters.signed),
             ],
         )
     }
@@ -140,10 +141,12 @@ mod tests {
     }
 
     prop_compose! {
-        fn any_drops()(counters: [u64; 6]) -> Drops {
-            let [no_process, connection_limit, conflict, no_memory, outside, no_connection] =
+        fn any_drops()(counters: [u64; 7]) -> Drops {
+            let [no_process, connection_limit, conflict, no_memory, outside, no_connection, signed] =
                 counters;
-            Drops { no_process, connection_limit, conflict, no_memory, outside, no_connection }
+            Drops {
+                no_process, connection_limit, conflict, no_memory, outside, no_connection, signed
+            }
         }
     }
 

@@ -29,6 +29,8 @@ names! {
         NoProcess = 0 "no-process",
         /// The namespace's connection table is full.
         ConnectionLimit = 1 "connection-limit",
+        /// The client signs its segments, by TCP-MD5 or TCP-AO.
+        Signed = 2 "signed",
     }
 }
 

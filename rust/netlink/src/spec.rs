@@ -83,6 +83,7 @@ attribute_set!(drops "drops" {
     NO_MEMORY = 4 "no-memory",
     OUTSIDE = 5 "outside",
     NO_CONNECTION = 6 "no-connection",
+    SIGNED = 7 "signed",
 });
 
 attribute_set!(service "service" {
