@@ -33,8 +33,10 @@ class Dispatcher:
     # What is counted is what it adds to no dispatcher at all.
     name = "direct"
 
-    def __init__(self, processes=1, services=1, version=IPV4):
+    def __init__(self, processes=1, services=1, version=IPV4, apart=None):
         self.processes, self.services, self.version = processes, services, version
+        # How many clients a daemon serves at a time, if not one: each on the client's CPU.
+        self.options = ("--apart", str(apart)) if apart else ()
         self.addresses = at = ADDRESSES[version]
         self.service, self.unrelated = at.service, endpoint(at.server_address, 81)
         # Where other connections go, whose packets nobody answers.
@@ -60,7 +62,8 @@ class Dispatcher:
         """Starts daemons in the server's namespace, and waits until they listen."""
         before = len(self.listeners())
         for address in addresses:
-            self.daemons.append(background.program(BENCH, "serve", address, *options, namespace=self.server))
+            argv = (BENCH, "serve", address, *self.options, *options)
+            self.daemons.append(background.program(*argv, namespace=self.server))
         wait.until(lambda: len(self.listeners()) - before == len(addresses), f"no daemon at one of {addresses}")
 
     def listeners(self):

@@ -39,6 +39,9 @@ enum Command {
         /// Share the address with others that do so, too
         #[arg(long)]
         reuseport: bool,
+        /// Serve as many at a time, each in a process of its own, on the CPU that it connected by
+        #[arg(long, value_name = "NUMBER")]
+        apart: Option<usize>,
     },
     /// Tell each client who answers
     Answer {
@@ -81,6 +84,9 @@ enum Command {
         /// Another daemon, with whom a byte is exchanged between them
         #[arg(long, value_name = "ADDRESS:PORT")]
         meanwhile: Option<SocketAddr>,
+        /// When all is ready say `ready`, and wait for a line of standard input
+        #[arg(long)]
+        wait: bool,
     },
     /// Give the connections of a service to listeners of processes, by BPF sk_lookup
     SkLookup {
@@ -138,7 +144,11 @@ enum Command {
 
 fn main() -> Result<()> {
     match Args::parse().command {
-        Command::Serve { address, reuseport } => serve::serve(address, reuseport),
+        Command::Serve {
+            address,
+            reuseport,
+            apart,
+        } => serve::serve(address, reuseport, apart),
         Command::Answer { address, ballast } => load::answer(address, ballast),
         Command::Load {
             address,
@@ -152,6 +162,7 @@ fn main() -> Result<()> {
             batches,
             pause,
             meanwhile,
+            wait,
         } => measure::measure(
             address,
             operation,
@@ -160,6 +171,7 @@ fn main() -> Result<()> {
                 operations,
                 pause: Duration::from_millis(pause),
                 meanwhile,
+                wait,
             },
         ),
         Command::SkLookup { service, pids } => sk_lookup::run(service, &pids),

@@ -2,6 +2,7 @@
 
 //! Measuring.
 
+use std::io;
 use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
@@ -35,6 +36,8 @@ pub struct Batches {
     pub pause: Duration,
     /// A daemon that it exchanges a byte with before each.
     pub meanwhile: Option<SocketAddr>,
+    /// Whether it waits to be told when to begin.
+    pub wait: bool,
 }
 
 /// Measures operations with the daemon at `address`, and prints what it counted.
@@ -44,6 +47,7 @@ pub fn measure(address: SocketAddr, operation: Operation, how: Batches) -> Resul
         operations,
         pause,
         meanwhile,
+        wait,
     } = how;
     let what = || format!("{address} doesn't serve");
     let mut doer = Doer::new(operation, address).with_context(what)?;
@@ -66,6 +70,12 @@ pub fn measure(address: SocketAddr, operation: Operation, how: Batches) -> Resul
     };
     // Caches of routes, windows of congestion control and the like are as they stay.
     batch()?;
+    if wait {
+        println!("ready");
+        io::stdin().read_line(&mut String::new())?;
+        // Its processor has been elsewhere.
+        batch()?;
+    }
     marker::begin();
     let measured: Result<Vec<_>> = (0..number).map(|_| batch()).collect();
     marker::end();
