@@ -12,7 +12,7 @@ const BEGIN: u32 = 0x7463_7001;
 const END: u32 = 0x7463_7002;
 
 /// How long a marker is.
-pub const LENGTH: usize = 7;
+const LENGTH: usize = 7;
 
 /// What an instruction does to the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

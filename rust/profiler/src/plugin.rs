@@ -10,8 +10,8 @@ use std::sync::{Mutex, MutexGuard};
 
 use crate::api::{self, Block, Executed, Id, Number, Operation, Registers};
 use crate::counters::Counters;
-use crate::marker::{self, Marker};
-use crate::window;
+use crate::marker::Marker;
+use crate::{sharing, window};
 
 /// The API's version that this plugin was made for; QEMU looks at it.
 #[allow(non_upper_case_globals)] // The API's name.
@@ -34,7 +34,8 @@ fn profiler() -> MutexGuard<'static, Option<Profiler>> {
     PROFILER.lock().expect("a panic ends QEMU")
 }
 
-/// Opens the file of the argument `output=FILE`, and has every block counted.
+/// Opens the file of the argument `output=FILE`, and has every block counted, or with `watch=lines`
+/// what it shares.
 ///
 /// QEMU calls it once it has loaded the plugin, as `qemu-plugin.h` says; `info` is a
 /// `qemu_info_t`. It returns 0, or something else if the plugin can't work.
@@ -45,12 +46,14 @@ pub extern "C" fn qemu_plugin_install(
     count: c_int,
     arguments: *const *const c_char,
 ) -> c_int {
-    let output = (0..usize::try_from(count).unwrap_or(0)).find_map(|index| {
-        // SAFETY: QEMU gives `count` arguments, each a string that lives as long as the plugin.
-        let argument = unsafe { CStr::from_ptr(*arguments.add(index)) };
-        argument.to_str().ok()?.strip_prefix("output=")
-    });
-    let Some(output) = output else {
+    let argument = |name: &str| {
+        (0..usize::try_from(count).unwrap_or(0)).find_map(|index| {
+            // SAFETY: QEMU gives `count` arguments, each a string that lives as long as the plugin.
+            let argument = unsafe { CStr::from_ptr(*arguments.add(index)) };
+            argument.to_str().ok()?.strip_prefix(name)
+        })
+    };
+    let Some(output) = argument("output=") else {
         eprintln!("profiler: it needs output=FILE");
         return 1;
     };
@@ -61,12 +64,22 @@ pub extern "C" fn qemu_plugin_install(
             return 1;
         }
     };
-    *profiler() = Some(Profiler {
-        counters: Counters::new(),
-        began: None,
-        windows: 0,
-        output,
-    });
+    let translated = match argument("watch=") {
+        Some("instructions") => {
+            *profiler() = Some(Profiler {
+                counters: Counters::new(),
+                began: None,
+                windows: 0,
+                output,
+            });
+            translated
+        }
+        Some("lines") => sharing::watch(id, output),
+        _ => {
+            eprintln!("profiler: it needs watch=instructions or watch=lines");
+            return 1;
+        }
+    };
     // SAFETY: this is the call in which QEMU wants callbacks registered.
     unsafe { api::qemu_plugin_register_vcpu_tb_trans_cb(id, translated) };
     0
@@ -92,14 +105,8 @@ extern "C" fn translated(_id: Id, block: *mut Block) {
     for index in 0..length {
         // SAFETY: the block is alive and has `length` instructions.
         let instruction = unsafe { api::qemu_plugin_tb_get_insn(block, index) };
-        // A byte more than a marker has, so that what only begins like one is told from it.
-        let mut bytes = [0; marker::LENGTH + 1];
-        // SAFETY: the instruction is alive and `bytes` has room for what is asked for.
-        let copied = unsafe {
-            api::qemu_plugin_insn_data(instruction, bytes.as_mut_ptr().cast(), bytes.len())
-        };
         // QEMU does what is asked for in this order, so a window has neither of its markers.
-        match bytes.get(..copied).and_then(Marker::of) {
+        match with_bytes(instruction, Marker::of) {
             Some(Marker::Begin) => {
                 count(instruction, number);
                 call(instruction, begin);
@@ -111,6 +118,16 @@ extern "C" fn translated(_id: Id, block: *mut Block) {
             None => count(instruction, number),
         }
     }
+}
+
+/// What `of` makes of the bytes of an instruction of the block that is being translated.
+pub fn with_bytes<T>(instruction: *const api::Instruction, of: impl FnOnce(&[u8]) -> T) -> T {
+    // As long as an instruction may be.
+    let mut bytes = [0; 15];
+    // SAFETY: the instruction is alive and `bytes` has room for what is asked for.
+    let copied =
+        unsafe { api::qemu_plugin_insn_data(instruction, bytes.as_mut_ptr().cast(), bytes.len()) };
+    of(&bytes[..copied])
 }
 
 /// Has the instruction, one of the block that is being translated, add 1 to `number`.

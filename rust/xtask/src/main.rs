@@ -8,6 +8,7 @@ mod demo;
 mod generate;
 mod guest;
 mod kernel;
+mod lines;
 mod lint;
 mod modules;
 mod paths;
@@ -44,6 +45,8 @@ enum Command {
     Demo(demo::Args),
     /// Count instructions by function, through one dispatcher and another
     Profile(profile::Args),
+    /// Check that CPUs share no cache line that an established connection's packets write
+    Lines(lines::Args),
     /// Check formatting, lints, the netlink specification and what is generated from it
     Lint(lint::Args),
     /// Write again what is generated from the netlink specification
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Profile(args) => profile::run(args),
+        Command::Lines(args) => lines::run(args),
         Command::Lint(args) => lint::run(args),
         Command::Generate(args) => generate::run(args),
     };

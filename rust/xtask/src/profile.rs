@@ -3,10 +3,10 @@
 //! `cargo xtask profile`: where the instructions go that one dispatcher takes and another doesn't.
 
 mod difference;
-mod plugin;
+pub mod plugin;
 mod report;
-mod symbols;
-mod windows;
+pub mod symbols;
+pub mod windows;
 
 use std::process::ExitCode;
 
@@ -50,9 +50,12 @@ pub struct Args {
 /// Runs the bench in the VM and prints how the two dispatchers differ.
 pub fn run(args: Args) -> Result<ExitCode> {
     setup::ensure("stock")?;
-    let library = plugin::build()?;
-    let (output, written) = plugin::output()?;
-    let said = boot(&args, Plugin { library, output })?;
+    let (plugin, written) = plugin::load("instructions")?;
+    let mut command = vec![BENCH];
+    command.extend(["--operation", &args.operation, "--client", &args.client]);
+    command.extend([&*args.against, &*args.dispatcher]);
+    eprintln!("counting instructions in a VM");
+    let said = boot(1, plugin, command)?;
 
     let counts = windows::counts(&plugin::text(written)?)?;
     let windows = windows::pair([&args.against, &args.dispatcher], &said, counts)?;
@@ -65,19 +68,15 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs the bench and returns what it said.
-fn boot(args: &Args, plugin: Plugin) -> Result<String> {
+/// Runs the bench that `command` is, on so many CPUs, and returns what it said.
+pub fn boot(cpus: u32, plugin: Plugin, command: Vec<&str>) -> Result<String> {
     let said = Kept::default();
-    let mut command = vec![BENCH];
-    command.extend(["--operation", &args.operation, "--client", &args.client]);
-    command.extend([&*args.against, &*args.dispatcher]);
-    eprintln!("counting instructions in a VM");
     let outcome = vm::boot(Job {
         machine: MachineArgs {
             kernel: "stock".into(),
             kvm: false,
             icount: true,
-            cpus: 1,
+            cpus,
             memory: None,
         },
         module: true,

@@ -57,12 +57,17 @@ pub struct MachineArgs {
     /// Use KVM; without it QEMU emulates the CPUs, which works anywhere
     #[arg(long)]
     pub kvm: bool,
-    /// Advance the guest's clock by one nanosecond an instruction, with one CPU: times measured in
-    /// the guest are counts of instructions, which repeat
+    /// Advance the guest's clock by one nanosecond an instruction: times measured in the guest are
+    /// counts of instructions, which repeat
     #[arg(long, conflicts_with = "kvm")]
     pub icount: bool,
-    /// How many CPUs the guest has
-    #[arg(long, default_value_t = 2)]
+    /// How many CPUs the guest has [default: 2; 1 with --icount]
+    #[arg(
+        long,
+        default_value = "2",
+        default_value_if("icount", "true", "1"),
+        hide_default_value = true
+    )]
     pub cpus: u32,
     /// How much memory the guest has, in megabytes [default: 2048; 4096 with the debug kernel]
     #[arg(long, value_name = "MEGABYTES")]

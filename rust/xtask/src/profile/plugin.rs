@@ -11,9 +11,22 @@ use anyhow::{ensure, Context, Result};
 use rustix::fs::MemfdFlags;
 
 use crate::paths;
+use crate::vm::job::Plugin;
+
+/// The plugin, to watch `what`, and the file that it will write to.
+pub fn load(watch: &'static str) -> Result<(Plugin, File)> {
+    let library = build()?;
+    let (output, written) = output()?;
+    let plugin = Plugin {
+        library,
+        watch,
+        output,
+    };
+    Ok((plugin, written))
+}
 
 /// Builds the plugin.
-pub fn build() -> Result<File> {
+fn build() -> Result<File> {
     let target = paths::build().join("tools");
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
@@ -34,7 +47,7 @@ pub fn build() -> Result<File> {
 }
 
 /// A file without a name, for the plugin to write to, and the same to read from afterwards.
-pub fn output() -> Result<(File, File)> {
+fn output() -> Result<(File, File)> {
     let file = rustix::fs::memfd_create("profile", MemfdFlags::CLOEXEC)
         .context("can't make a file for the profile")?;
     let file = File::from(file);

@@ -12,9 +12,11 @@ pub type Counts = Vec<(u64, u64)>;
 
 /// What the bench says of a window.
 #[derive(Deserialize)]
-struct Run {
-    dispatcher: String,
-    operations: u64,
+pub struct Run {
+    /// What it was for.
+    pub dispatcher: String,
+    /// How many operations it spans.
+    pub operations: u64,
 }
 
 /// A window, and what was done in it.
@@ -46,11 +48,9 @@ pub fn counts(text: &str) -> Result<Vec<Counts>> {
     Ok(windows)
 }
 
-/// Brings together what the bench said and what the plugin counted, for these two `dispatchers`.
-///
-/// The bench says a line of JSON for each window, and after it the symbols that the kernel had then: a
-/// dispatcher that unloads its modules takes theirs away.
-pub fn pair(dispatchers: [&str; 2], said: &str, counts: Vec<Counts>) -> Result<[Window; 2]> {
+/// What the bench said: a line of JSON for each window, and after it the symbols that the kernel had
+/// then. A dispatcher that unloads its modules takes theirs away.
+fn runs(said: &str) -> Result<Vec<(Run, Vec<&str>)>> {
     let mut runs: Vec<(Run, Vec<&str>)> = Vec::new();
     for line in said.lines() {
         match runs.last_mut() {
@@ -63,27 +63,45 @@ pub fn pair(dispatchers: [&str; 2], said: &str, counts: Vec<Counts>) -> Result<[
             }
         }
     }
-    let (told, seen) = (runs.len(), counts.len());
+    Ok(runs)
+}
+
+/// Brings together what the bench said and what the plugin saw in `windows`, which were for
+/// `dispatchers` in this order.
+pub fn matched<'said, T>(
+    dispatchers: &[&str],
+    said: &'said str,
+    windows: Vec<T>,
+) -> Result<Vec<(Run, Vec<&'said str>, T)>> {
+    let runs = runs(said)?;
+    let (told, seen, due) = (runs.len(), windows.len(), dispatchers.len());
     ensure!(
-        told == 2 && seen == 2,
-        "the bench told of {told} windows and the profiler saw {seen}: each should be 2"
+        told == due && seen == due,
+        "the bench told of {told} windows and the profiler saw {seen}: each should be {due}"
     );
+    let each = dispatchers.iter().zip(runs).zip(windows);
+    each.map(|((dispatcher, (run, symbols)), window)| {
+        ensure!(
+            run.dispatcher == *dispatcher,
+            "the bench had a window for {} where one for {dispatcher} was due",
+            run.dispatcher
+        );
+        ensure!(
+            run.operations > 0,
+            "the bench did no operation for {dispatcher}"
+        );
+        Ok((run, symbols, window))
+    })
+    .collect()
+}
+
+/// Brings together what the bench said and what the plugin counted, for these two `dispatchers`.
+pub fn pair(dispatchers: [&str; 2], said: &str, counts: Vec<Counts>) -> Result<[Window; 2]> {
     let mut windows =
-        dispatchers
+        matched(&dispatchers, said, counts)?
             .into_iter()
-            .zip(runs)
-            .zip(counts)
-            .map(|((dispatcher, (run, then)), counts)| {
-                ensure!(
-                    run.dispatcher == dispatcher,
-                    "the bench had a window for {} where one for {dispatcher} was due",
-                    run.dispatcher
-                );
-                ensure!(
-                    run.operations > 0,
-                    "the bench did no operation for {dispatcher}"
-                );
-                Ok(Window {
+            .map(|(run, then, counts)| {
+                anyhow::Ok(Window {
                     operations: run.operations,
                     counts,
                     symbols: Symbols::parse(then)?,

@@ -37,6 +37,8 @@ pub struct Job {
 pub struct Plugin {
     /// The shared library that it is.
     pub library: File,
+    /// What it is to watch, as its argument `watch` says.
+    pub watch: &'static str,
     /// What it is to write to, as its argument `output` says.
     pub output: File,
 }

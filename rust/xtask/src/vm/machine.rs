@@ -65,12 +65,11 @@ impl Machine {
             (false, false) => ("tcg,thread=multi", "max"),
         };
         command.args(["-accel", accel, "-cpu", cpu]);
-        let cpus = if args.icount { 1 } else { args.cpus };
         if args.icount {
             command.args(["-icount", "shift=0,sleep=off"]);
         }
         let memory = args.megabytes();
-        command.args(["-smp", &cpus.to_string(), "-m", &memory.to_string()]);
+        command.args(["-smp", &args.cpus.to_string(), "-m", &memory.to_string()]);
         command.args(["-device", "virtio-serial-pci"]);
         Self {
             command,
@@ -175,7 +174,8 @@ impl Machine {
         let library = self.inherit(plugin.library)?;
         let output = self.inherit(plugin.output)?;
         self.command.arg("-plugin").arg(format!(
-            "file=/proc/self/fd/{library},output=/proc/self/fd/{output}"
+            "file=/proc/self/fd/{library},watch={},output=/proc/self/fd/{output}",
+            plugin.watch
         ));
         Ok(())
     }
