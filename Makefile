@@ -23,6 +23,7 @@ help:
 	@echo 'make bench [QUICK=1]       count what dispatchers cost, this and others, in instructions'
 	@echo 'make soak [MINUTES=20]     processes come, go, die and drain under load, in the VM'
 	@echo 'make profile               where the instructions of a round trip go, in the VM'
+	@echo 'make lines                 which cache lines of a round trip CPUs share, in the VM'
 	@echo 'make vm [KERNEL=debug]     a shell in the VM, the module loaded'
 	@echo 'make modules               build tcp_dispatch.ko for the VM'
 	@echo 'make modules KDIR=DIR      build it for another prepared kernel tree'
@@ -50,7 +51,7 @@ CLIENT ?= remote
 DISPATCHER ?= tcp_dispatch
 AGAINST ?= direct
 
-.PHONY: demo test bench soak profile setup vm lint generate
+.PHONY: demo test bench soak profile lines setup vm lint generate
 demo: cargo
 	@$(XTASK) demo
 
@@ -67,6 +68,9 @@ soak: cargo
 
 profile: cargo
 	@$(XTASK) profile --operation $(OPERATION) --client $(CLIENT) $(DISPATCHER) $(AGAINST)
+
+lines: cargo
+	@$(XTASK) lines
 
 setup: cargo
 	@$(XTASK) setup --kernel $(KERNEL)
