@@ -36,6 +36,8 @@ class Namespace:
         if set(versions or (IPV4,)) == {IPV4}:
             self.sysctl("net/ipv6/conf/all/disable_ipv6", 1)
             self.sysctl("net/ipv6/conf/default/disable_ipv6", 1)
+        # Ports that tests choose, from 30000 on, are nobody's by chance.
+        self.sysctl("net/ipv4/ip_local_port_range", "10000 29999")
         for setting in ("accept_dad", "accept_ra", "autoconf"):
             self.sysctl(f"net/ipv6/conf/default/{setting}", 0)
 
