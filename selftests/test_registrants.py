@@ -172,6 +172,7 @@ def nobody_else_can_change_delete_or_take_over_anothers_registration(net):
 def a_registrant_cannot_change_services_connections_or_the_namespace(net):
     settings = {"registrant_uid": _ALICE, "registrant_gid": _GROUP, **_range(net)}
     net.control.service_add(net.service, **settings)
+    wait.until(lambda: net.control.net()["connections"] == 0, "entries of the tests before are gone")
     before = net.control.services(), net.control.net()
 
     def alice(control):
