@@ -65,7 +65,7 @@ pub(crate) fn first_packet<A: Family>(
         return Verdict::Pass;
     }
     // No process could accept it: the signature is of the service address.
-    if options::is_signed(segment.options()) {
+    if is_signed(&mut segment) {
         let signed = Unassigned {
             reason: Drop::Signed,
             full: false,
@@ -88,6 +88,13 @@ pub(crate) fn first_packet<A: Family>(
 /// Whether a SYN is damaged. It could be anybody's, so it is TCP's to judge.
 fn is_damaged<A: Family>(segment: &mut Segment<'_, A>) -> bool {
     segment.payload_len().is_none() || !segment.checksum_is_right()
+}
+
+/// Whether a SYN is signed. An MSS and a signature make its header longer than the usual options do,
+/// so that most SYNs need no look at them.
+fn is_signed<A: Family>(segment: &mut Segment<'_, A>) -> bool {
+    const USUAL: usize = 40;
+    packet::data_offset(segment.tcp()) > USUAL && options::is_signed(segment.options())
 }
 
 /// What came of an assignment.
