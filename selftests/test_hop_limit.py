@@ -58,12 +58,7 @@ def setup(version):
     inner.ip(f"{version.option} route add {addresses.host}/{version.bits} via {addresses.far(1)}")
     server.batch(namespace.address(addresses.host, version.bits, "lo"))
     for router in (outer, inner):
-        if version is IPV4:
-            router.sysctl("net/ipv4/ip_forward", 1)
-            router.sysctl("net/ipv4/icmp_ratelimit", 0)
-        else:
-            router.sysctl("net/ipv6/conf/all/forwarding", 1)
-            router.sysctl("net/ipv6/icmp/ratelimit", 0)
+        router.forward(version)
     return Net(client, server, dispatch.Dispatch(server, version).up(), addresses, inner)
 
 

@@ -65,12 +65,7 @@ def setup(version):
     client.ip(f"{version.option} route add default via {addresses.near(1)}")
     server.batch(namespace.address(addresses.host, version.bits, "lo"))
     router.ip(f"route add {addresses.host}/{version.bits} via {addresses.far(1)}")
-    if version is IPV4:
-        router.sysctl("net/ipv4/ip_forward", 1)
-        router.sysctl("net/ipv4/icmp_ratelimit", 0)
-    else:
-        router.sysctl("net/ipv6/conf/all/forwarding", 1)
-        router.sysctl("net/ipv6/icmp/ratelimit", 0)
+    router.forward(version)
     net = Net(client, server, dispatch.Dispatch(server, version), addresses, router)
     net.default_route()
     net.control.up()

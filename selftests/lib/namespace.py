@@ -85,6 +85,12 @@ class Namespace:
         with self, open(f"/proc/sys/{path}", "w", encoding="ascii") as file:
             file.write(str(value))
 
+    def forward(self, version):
+        """Makes it a router, which sends as many ICMP errors as there are reasons for."""
+        ipv4 = version is IPV4
+        self.sysctl("net/ipv4/ip_forward" if ipv4 else "net/ipv6/conf/all/forwarding", 1)
+        self.sysctl("net/ipv4/icmp_ratelimit" if ipv4 else "net/ipv6/icmp/ratelimit", 0)
+
     def exists(self):
         """Whether the namespace has its name still."""
         return os.path.exists(f"{_RUN}/{self.name}")
