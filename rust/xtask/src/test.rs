@@ -5,8 +5,8 @@
 mod host;
 mod ktap;
 mod kunit;
-mod selftests;
-mod tally;
+pub mod selftests;
+pub mod tally;
 
 use std::process::ExitCode;
 

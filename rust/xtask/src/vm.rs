@@ -24,7 +24,7 @@ use anyhow::Result;
 
 use crate::setup;
 use job::{Input, Job, Output};
-pub use run::run as boot;
+pub use run::{run as boot, Outcome};
 
 /// Arguments of `cargo xtask vm`.
 #[derive(clap::Args)]

@@ -59,6 +59,28 @@ pub fn run(machine: MachineArgs, filter: Option<String>, mut tally: Tally) -> Re
     let name = machine.kernel.clone();
     tally.begin(&format!("Selftests in the VM, {name} kernel"));
     let failed_before = tally.failed();
+    let job = Job {
+        timeout: Some(machine.timeout(SECONDS)),
+        machine,
+        module: true,
+        share: None,
+        plugin: None,
+        input: Input::None,
+        output: Output::Ours,
+        command: [RUNNER.into()]
+            .into_iter()
+            .chain(filter.map(Into::into))
+            .collect(),
+    };
+    let (mut tally, outcome) = reported(job, tally)?;
+
+    tests_of_the_module(&name, outcome.console.messages(), &mut tally);
+    judge(outcome, failed_before, &mut tally);
+    Ok(tally)
+}
+
+/// Boots the VM for a job whose output is a report, and adds its results to `tally` as they come.
+pub fn reported(mut job: Job, tally: Tally) -> Result<(Tally, vm::Outcome)> {
     let report = Arc::new(Mutex::new(Report {
         tally,
         parser: Parser::default(),
@@ -72,27 +94,18 @@ pub fn run(machine: MachineArgs, filter: Option<String>, mut tally: Tally) -> Re
             .take(bytes);
         Ok(())
     });
-    let job = Job {
-        timeout: Some(machine.timeout(SECONDS)),
-        machine,
-        module: true,
-        share: None,
-        plugin: None,
-        input: Input::None,
-        output: Output::To(sink),
-        command: [RUNNER.into()]
-            .into_iter()
-            .chain(filter.map(Into::into))
-            .collect(),
-    };
+    job.output = Output::To(sink);
     let outcome = vm::boot(job)?;
     // The thread that took the output is done, and dropped its share.
     let report = Arc::try_unwrap(report)
         .ok()
         .context("the guest's output did not end")?;
-    let mut tally = report.into_inner().expect("no thread panicked").end();
+    let tally = report.into_inner().expect("no thread panicked").end();
+    Ok((tally, outcome))
+}
 
-    tests_of_the_module(&name, outcome.console.messages(), &mut tally);
+/// Counts what the report doesn't say: how the run itself ended.
+pub fn judge(outcome: vm::Outcome, failed_before: usize, tally: &mut Tally) {
     match outcome.verdict {
         Ok(0) => {}
         Ok(status) if tally.failed() == failed_before => {
@@ -103,7 +116,6 @@ pub fn run(machine: MachineArgs, filter: Option<String>, mut tally: Tally) -> Re
         Ok(_) => {}
         Err(_) => tally.problem(&outcome.failure().unwrap_or_default()),
     }
-    Ok(tally)
 }
 
 /// Shows what KUnit said of the module's own tests, or why it said nothing.
