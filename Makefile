@@ -24,6 +24,7 @@ help:
 	@echo 'make soak [MINUTES=20]     processes come, go, die and drain under load, in the VM'
 	@echo 'make profile               where the instructions of a round trip go, in the VM'
 	@echo 'make lines                 which cache lines of a round trip CPUs share, in the VM'
+	@echo 'make kselftests [ALL=1]    the kernel'\''s own selftests of TCP, without and with the module'
 	@echo 'make vm [KERNEL=debug]     a shell in the VM, the module loaded'
 	@echo 'make modules               build tcp_dispatch.ko for the VM'
 	@echo 'make modules KDIR=DIR      build it for another prepared kernel tree'
@@ -51,12 +52,16 @@ CLIENT ?= remote
 DISPATCHER ?= tcp_dispatch
 AGAINST ?= direct
 
-.PHONY: demo test bench soak profile lines setup vm lint generate
+.PHONY: demo test kselftests bench soak profile lines setup vm lint generate
 demo: cargo
 	@$(XTASK) demo
 
 test: cargo
 	@$(XTASK) test --kernel $(KERNEL)
+
+# With ALL=1 those that take minutes, too.
+kselftests: cargo
+	@$(XTASK) kselftests --kernel $(KERNEL) $(if $(ALL),--all)
 
 # With QUICK=1 only what the layer itself costs, compared with the figures in the repository.
 bench: cargo

@@ -8,6 +8,7 @@ mod demo;
 mod generate;
 mod guest;
 mod kernel;
+mod kselftests;
 mod lines;
 mod lint;
 mod modules;
@@ -39,6 +40,8 @@ enum Command {
     Vm(vm::Args),
     /// Run every test, on the host and in the VM
     Test(test::Args),
+    /// Run the kernel's own selftests of TCP without and with the module, and compare
+    Kselftests(kselftests::Args),
     /// Measure dispatchers, this and others, in instructions
     Bench(bench::Args),
     /// Show the main job with real daemons
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Command::Modules(args) => modules::run(args),
         Command::Vm(args) => vm::run(args),
         Command::Test(args) => test::run(args),
+        Command::Kselftests(args) => kselftests::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Profile(args) => profile::run(args),
