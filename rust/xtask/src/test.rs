@@ -24,6 +24,9 @@ pub struct Args {
     /// Run only the selftests whose `file: title` matches, and no tests on the host
     #[arg(long, value_name = "REGEX", conflicts_with = "host_only")]
     filter: Option<String>,
+    /// How many VMs share the selftests [default: one a core, four at most; 1 with --filter]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=64))]
+    vms: Option<u32>,
     /// Run only the selftests
     #[arg(long)]
     vm_only: bool,
@@ -42,7 +45,19 @@ pub fn run(args: Args) -> Result<ExitCode> {
         host::run(&mut tally)?;
     }
     if !args.host_only {
-        tally = selftests::run(args.machine, args.filter, tally)?;
+        let vms = args.vms.unwrap_or_else(|| match args.filter {
+            Some(_) => 1,
+            None => vms(),
+        });
+        tally = selftests::run(args.machine, vms, args.filter, tally)?;
     }
     Ok(tally.finish())
+}
+
+/// How many VMs this computer runs at a time. Most of the time tests wait, so that the second CPU
+/// of each is hardly missed.
+fn vms() -> u32 {
+    const MOST: usize = 4;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    cores.min(MOST) as u32
 }

@@ -18,13 +18,14 @@ use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::setup;
+use crate::{paths, setup};
 use job::{Input, Job, Output};
-pub use run::{run as boot, Outcome};
+pub use run::Outcome;
 
 /// Arguments of `cargo xtask vm`.
 #[derive(clap::Args)]
@@ -49,7 +50,7 @@ pub struct Args {
 }
 
 /// Which machine it is, for every subcommand that boots one.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub struct MachineArgs {
     /// The kernel: Debian's own, or one that checks itself
     #[arg(long, default_value = "stock", value_parser = ["stock", "debug"])]
@@ -89,6 +90,36 @@ impl MachineArgs {
         self.memory
             .unwrap_or(if self.kernel == "debug" { 4096 } else { 2048 })
     }
+}
+
+/// Boots a VM for `job` and sees it through.
+pub fn boot(job: Job) -> Result<Outcome> {
+    Ok(boot_all(vec![job])?.remove(0))
+}
+
+/// Boots a VM for each job, all at a time, and sees them through. They are of one kernel, and all
+/// with its module or all without.
+pub fn boot_all(jobs: Vec<Job>) -> Result<Vec<Outcome>> {
+    let kernel = jobs[0].machine.kernel.clone();
+    let stage = stage::image(&kernel, jobs[0].module)?;
+    let log = |number| {
+        let number = match number {
+            0 => String::new(),
+            _ => format!("-{}", number + 1),
+        };
+        paths::build().join(format!("console-{kernel}{number}.log"))
+    };
+    thread::scope(|scope| {
+        let runs: Vec<_> = jobs
+            .into_iter()
+            .enumerate()
+            .map(|(number, job)| (job, log(number)))
+            .map(|(job, log)| scope.spawn(|| run::run(job, &stage, log)))
+            .collect();
+        runs.into_iter()
+            .map(|run| run.join().expect("a run doesn't panic"))
+            .collect()
+    })
 }
 
 /// Boots the VM, runs the command and exits with its status.

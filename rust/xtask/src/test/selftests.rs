@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The selftests, run in the VM.
+//! The selftests, run in VMs.
 
 use std::fs;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 
@@ -21,15 +22,29 @@ const RUNNER: &str = "/opt/tcp_dispatch/selftests/run";
 /// How long all of them may take.
 const SECONDS: u64 = 2700;
 
-/// The runner's output on its way to the tally.
+/// A runner's output on its way to the tally.
 struct Report {
-    tally: Tally,
+    tally: Arc<Mutex<Tally>>,
     parser: Parser,
     /// What came of the line that has not ended.
     rest: Vec<u8>,
+    /// When the last line made something known.
+    last: Instant,
+    /// How many failures it had so far.
+    failed: usize,
 }
 
 impl Report {
+    fn new(tally: Arc<Mutex<Tally>>) -> Self {
+        Self {
+            tally,
+            parser: Parser::default(),
+            rest: Vec::new(),
+            last: Instant::now(),
+            failed: 0,
+        }
+    }
+
     fn take(&mut self, bytes: &[u8]) {
         self.rest.extend_from_slice(bytes);
         while let Some(end) = self.rest.iter().position(|&byte| byte == b'\n') {
@@ -39,83 +54,119 @@ impl Report {
     }
 
     fn line(&mut self, line: &[u8]) {
-        for item in self.parser.line(&String::from_utf8_lossy(line)) {
-            self.tally.item(item);
-        }
+        let items = self.parser.line(&String::from_utf8_lossy(line));
+        self.show(items);
     }
 
-    fn end(mut self) -> Tally {
+    /// Takes what is left, and says how many failures there were.
+    fn end(mut self) -> usize {
         let rest = std::mem::take(&mut self.rest);
         self.line(&rest);
-        for item in self.parser.end() {
-            self.tally.item(item);
+        let items = std::mem::take(&mut self.parser).end();
+        self.show(items);
+        self.failed
+    }
+
+    fn show(&mut self, items: Vec<Item>) {
+        let mut tally = lock(&self.tally);
+        let failed = tally.failed();
+        for item in items {
+            tally.item(item, self.last.elapsed());
+            self.last = Instant::now();
         }
-        self.tally
+        self.failed += tally.failed() - failed;
     }
 }
 
-/// Runs those that match `filter` and adds their results to `tally`.
-pub fn run(machine: MachineArgs, filter: Option<String>, mut tally: Tally) -> Result<Tally> {
+/// Runs those that match `filter`, spread over `vms` VMs, and adds their results to `tally`.
+pub fn run(
+    machine: MachineArgs,
+    vms: u32,
+    filter: Option<String>,
+    mut tally: Tally,
+) -> Result<Tally> {
     let name = machine.kernel.clone();
-    tally.begin(&format!("Selftests in the VM, {name} kernel"));
-    let failed_before = tally.failed();
-    let job = Job {
-        timeout: Some(machine.timeout(SECONDS)),
-        machine,
-        module: true,
-        share: None,
-        plugin: None,
-        input: Input::None,
-        output: Output::Ours,
-        command: [RUNNER.into()]
-            .into_iter()
-            .chain(filter.map(Into::into))
-            .collect(),
+    let place = match vms {
+        1 => "the VM".into(),
+        _ => format!("{vms} VMs"),
     };
-    let (mut tally, outcome) = reported(job, tally)?;
+    tally.begin(&format!("Selftests in {place}, {name} kernel"));
+    let jobs = (1..=vms).map(|number| {
+        let partition = format!("--partition={number}/{vms}");
+        Job {
+            timeout: Some(machine.timeout(SECONDS)),
+            machine: machine.clone(),
+            module: true,
+            share: None,
+            plugin: None,
+            input: Input::None,
+            output: Output::Ours,
+            command: [RUNNER.into(), partition.into()]
+                .into_iter()
+                .chain(filter.as_ref().map(Into::into))
+                .collect(),
+        }
+    });
+    let (mut tally, runs) = reported(jobs.collect(), tally)?;
 
-    tests_of_the_module(&name, outcome.console.messages(), &mut tally);
-    judge(outcome, failed_before, &mut tally);
+    // They are the same in each VM.
+    tests_of_the_module(&name, runs[0].outcome.console.messages(), &mut tally);
+    for run in runs {
+        run.judge(&mut tally);
+    }
     Ok(tally)
 }
 
-/// Boots the VM for a job whose output is a report, and adds its results to `tally` as they come.
-pub fn reported(mut job: Job, tally: Tally) -> Result<(Tally, vm::Outcome)> {
-    let report = Arc::new(Mutex::new(Report {
-        tally,
-        parser: Parser::default(),
-        rest: Vec::new(),
-    }));
-    let taken = Arc::clone(&report);
-    let sink: Sink = Box::new(move |bytes| {
-        taken
-            .lock()
-            .expect("no thread panics while it holds this")
-            .take(bytes);
-        Ok(())
-    });
-    job.output = Output::To(sink);
-    let outcome = vm::boot(job)?;
-    // The thread that took the output is done, and dropped its share.
-    let report = Arc::try_unwrap(report)
-        .ok()
-        .context("the guest's output did not end")?;
-    let tally = report.into_inner().expect("no thread panicked").end();
-    Ok((tally, outcome))
+/// A run whose output was a report.
+pub struct Run {
+    outcome: vm::Outcome,
+    /// How many failures the report had.
+    failed: usize,
 }
 
-/// Counts what the report doesn't say: how the run itself ended.
-pub fn judge(outcome: vm::Outcome, failed_before: usize, tally: &mut Tally) {
-    match outcome.verdict {
-        Ok(0) => {}
-        Ok(status) if tally.failed() == failed_before => {
-            tally.problem(&format!(
+impl Run {
+    /// Counts what the report doesn't say: how the run itself ended.
+    pub fn judge(self, tally: &mut Tally) {
+        match self.outcome.verdict {
+            Ok(0) => {}
+            Ok(status) if self.failed == 0 => tally.problem(&format!(
                 "the selftests' runner ended with status {status} and reported no failure"
-            ));
+            )),
+            Ok(_) => {}
+            Err(_) => tally.problem(&self.outcome.failure().unwrap_or_default()),
         }
-        Ok(_) => {}
-        Err(_) => tally.problem(&outcome.failure().unwrap_or_default()),
     }
+}
+
+/// Boots a VM for each of the jobs, whose outputs are reports, and adds their results to `tally` as
+/// they come.
+pub fn reported(mut jobs: Vec<Job>, tally: Tally) -> Result<(Tally, Vec<Run>)> {
+    let tally = Arc::new(Mutex::new(tally));
+    let mut reports = Vec::new();
+    for job in &mut jobs {
+        let report = Arc::new(Mutex::new(Report::new(Arc::clone(&tally))));
+        let taken = Arc::clone(&report);
+        let sink: Sink = Box::new(move |bytes| {
+            lock(&taken).take(bytes);
+            Ok(())
+        });
+        job.output = Output::To(sink);
+        reports.push(report);
+    }
+    let outcomes = vm::boot_all(jobs)?;
+    let mut runs = Vec::new();
+    for (outcome, report) in outcomes.into_iter().zip(reports) {
+        // The thread that took the output is done, and dropped its share.
+        let report = Arc::into_inner(report).context("the guest's output did not end")?;
+        let failed = report.into_inner().expect("no thread panicked").end();
+        runs.push(Run { outcome, failed });
+    }
+    let tally = Arc::into_inner(tally).expect("the reports are gone");
+    Ok((tally.into_inner().expect("no thread panicked"), runs))
+}
+
+fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().expect("no thread panics while it holds this")
 }
 
 /// Shows what KUnit said of the module's own tests, or why it said nothing.

@@ -4,7 +4,7 @@
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::ktap::{Item, Outcome, TestResult};
 
@@ -13,7 +13,6 @@ pub struct Tally {
     passed: usize,
     failed: usize,
     skipped: usize,
-    last: Instant,
     colours: bool,
 }
 
@@ -24,7 +23,6 @@ impl Default for Tally {
             passed: 0,
             failed: 0,
             skipped: 0,
-            last: Instant::now(),
             colours,
         }
     }
@@ -34,7 +32,6 @@ impl Tally {
     /// Begins a group of tests.
     pub fn begin(&mut self, title: &str) {
         println!("\n{}", self.paint("1", title));
-        self.last = Instant::now();
     }
 
     /// Counts results that were shown already.
@@ -49,10 +46,8 @@ impl Tally {
         self.failed
     }
 
-    /// Shows what a line of a report made known; what took time took it since the last one.
-    pub fn item(&mut self, item: Item) {
-        let time = self.last.elapsed();
-        self.last = Instant::now();
+    /// Shows what a line of a report made known, `time` after the last one.
+    pub fn item(&mut self, item: Item, time: Duration) {
         match item {
             Item::Result(result) => self.result(&result, Some(time)),
             Item::Problem(problem) => self.problem(&problem),

@@ -4,9 +4,10 @@
 
 use std::io::{self, IsTerminal, Read};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc::{self, Sender};
+use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
@@ -15,13 +16,13 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGWINCH};
 use signal_hook::iterator::Signals;
 
 use super::console::Console;
+use super::initramfs;
 use super::job::{self, Input, Job, Output, Stream, Streams};
 use super::kernel::Kernel;
 use super::machine::Machine;
 use super::pump::{self, Sink};
 use super::terminal::Raw;
 use super::watch::{Event, Watch};
-use super::{initramfs, stage};
 use crate::paths;
 
 /// How long Debian's kernel may take to boot on a busy machine without KVM.
@@ -55,18 +56,23 @@ impl Outcome {
     }
 }
 
-/// Boots the VM for `job` and sees it through.
-pub fn run(job: Job) -> Result<Outcome> {
+/// Held while a machine is made: what it inherits is open to any program that is started meanwhile,
+/// and would stay open with it.
+static MAKING: Mutex<()> = Mutex::new(());
+
+/// Boots the VM for `job` and sees it through. `stage` is the image of what is built for the guest;
+/// what the kernel says goes to `log`.
+pub fn run(job: Job, stage: &Path, log: PathBuf) -> Result<Outcome> {
+    let making = MAKING.lock().expect("nobody panics who makes a machine");
     let kernel = Kernel::open(&job.machine.kernel)?;
     let streams = Streams::of(&job);
     let mark = job::mark();
-    let stage = stage::image(&job.machine.kernel, job.module)?;
     let initramfs = initramfs::make(&kernel, &job::script(&job, streams, &mark))?;
 
     let mut machine = Machine::new(&job.machine);
     machine.boot(&kernel.vmlinux()?, initramfs)?;
-    for image in [paths::guest_image(), kernel.modules_image()?, stage] {
-        machine.disk(&image);
+    for image in [&paths::guest_image(), &kernel.modules_image()?, stage] {
+        machine.disk(image);
     }
     let (events, received) = mpsc::channel();
     console(machine.console()?, &events);
@@ -81,7 +87,6 @@ pub fn run(job: Job) -> Result<Outcome> {
     let mut answers = verdict.try_clone()?;
     lines(verdict, &events);
 
-    let log = paths::build().join(format!("console-{}.log", job.machine.kernel));
     let mut signals =
         Signals::new([SIGHUP, SIGINT, SIGTERM, SIGWINCH]).context("can't wait for signals")?;
     let handle = signals.handle();
@@ -106,6 +111,7 @@ pub fn run(job: Job) -> Result<Outcome> {
     let boot = job.machine.timeout(BOOT_SECONDS);
     let mut watch = Watch::new(&log, boot, job.timeout, outputs, size)?;
     let mut running = machine.start()?;
+    drop(making);
     watch.follow(&received, &mut answers);
     let said = running.end();
     // What QEMU left in the channels.
