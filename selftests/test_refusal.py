@@ -9,9 +9,12 @@
                                  10.77.0.9:80     nobody listens
 """
 
+import ipaddress
+
 from lib import capture, check, daemon, inject, topology, wait
 from lib.client import Client, refused, who
-from lib.ip import endpoint, port_of
+from lib.ip import IPV4, endpoint, port_of
+from lib.netlink import NetlinkError
 from lib.packet import ACK, FIN, PSH, RST, SYN
 from lib.runner import test
 
@@ -163,6 +166,17 @@ def a_connection_whose_entry_was_deleted_is_reset_by_TCP(net):
     client.send("who")
     check.raises(ConnectionResetError, client.socket.recv, 1)
     wait.until(lambda: not net.control.connections(client=client.address), "no new entry")
+
+
+@test(only=IPV4)
+def no_connection_is_assigned_by_hand_to_a_broadcast_address(net):
+    net.control.serve(net.service, net.processes[0])
+    everyone = str(ipaddress.ip_network(net.near_network).broadcast_address)
+    error = check.raises(
+        NetlinkError, net.control.connection_add, endpoint(everyone, 43000), net.service, net.processes[0]
+    )
+    check.equal((error.name, error.message), ("EADDRNOTAVAIL", "the address of many, not of a client"), "the error")
+    check.equal(net.control.connections(), [], "connections")
 
 
 @test

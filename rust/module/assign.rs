@@ -20,7 +20,6 @@ use crate::{
     stray,
     tcp_dispatch_core::{options, packet, Tuple},
     wrappers::{
-        dst::Dst,
         net_protocol::{give_to_tcp, Verdict},
         rcu::RcuArc,
         sk_buff::{DropReason, Segment, SkBuff},
@@ -247,9 +246,7 @@ fn translate_syn<'a, A: Family>(
     guard: &Guard,
 ) -> Result<&'a mut SkBuff, Verdict> {
     if !segment.skb().is_from_loopback() {
-        let (service, client) = (connection.service_address(), connection.client());
-        let look_up = || Dst::route(net.net(), service, client, 0, connection.iif);
-        if let Some(route) = connection.route.get_or(guard, look_up) {
+        if let Some(route) = connection.route(net.net(), 0, guard) {
             if route.is_to_many() {
                 // Such routes come before the rule that leads to the port: answers would bear the
                 // process address.

@@ -7,7 +7,8 @@ use crate::{
     process::Process,
     tcp_dispatch_core::{Ipv4Address, Ipv6Address, SocketAddress, Tuple},
     wrappers::{
-        dst::DstCache,
+        dst::{Dst, DstCache, DstRef},
+        net::Net,
         rcu::{RcuArc, RcuBox, RcuRef},
         rhashtable::{Functions, Node, RhashTable, Table},
     },
@@ -39,7 +40,7 @@ pub(crate) struct Connection<A> {
     /// Who serves it.
     pub(crate) process: RcuArc<Process>,
     /// The way back to the client, if the client is not on this computer.
-    pub(crate) route: DstCache,
+    route: DstCache,
     /// When it was assigned.
     created: Instant<Monotonic>,
     /// The index of the device that its first packet came by.
@@ -121,6 +122,20 @@ impl<A: Family> Connection<A> {
     /// Client to process, as TCP's socket tables know the connection.
     pub(crate) fn to_process(&self) -> &Tuple<A> {
         self.by_process.key()
+    }
+
+    /// The route to the client from the service address; where none is kept it is looked up with
+    /// `mark`, the packet's.
+    #[inline]
+    pub(crate) fn route<'rcu>(
+        &self,
+        net: &Net,
+        mark: u32,
+        guard: &'rcu Guard,
+    ) -> Option<DstRef<'rcu>> {
+        let (service, client) = (self.service_address(), self.client());
+        self.route
+            .get_or(guard, || Dst::route(net, service, client, mark, self.iif))
     }
 
     fn is_at(&self, stage: Stage) -> bool {

@@ -13,7 +13,6 @@ use crate::{
     stats::Drop,
     tcp_dispatch_core::packet::TcpFlags,
     wrappers::{
-        dst::Dst,
         net::Net,
         sk_buff::{Segment, SkBuff},
     },
@@ -36,10 +35,7 @@ pub(crate) fn send<A: Family>(net: &Net, skb: &mut SkBuff, guard: &Guard) -> boo
         }
         return is_sent;
     };
-    let service = connection.service_address();
-    let (client, iif) = (tuple.source(), connection.iif);
-    let look_up = || Dst::route(net, service, client, segment.mark(), iif);
-    let Some(route) = connection.route.get_or(guard, look_up) else {
+    let Some(route) = connection.route(net, segment.mark(), guard) else {
         return false;
     };
 
@@ -57,7 +53,7 @@ pub(crate) fn send<A: Family>(net: &Net, skb: &mut SkBuff, guard: &Guard) -> boo
         connection.process.count_drop(Drop::NoMemory);
         return false;
     }
-    segment.rewrite_source(service);
+    segment.rewrite_source(connection.service_address());
     connection.process.count_out(length);
     true
 }

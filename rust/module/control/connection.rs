@@ -14,6 +14,7 @@ use crate::{
     family::Family,
     tcp_dispatch_core::{AnySocketAddress, Ipv4Address, Ipv6Address, Prefix, Tuple},
     wrappers::{
+        dst::DstRef,
         genetlink::{around_dump, doit, dumpit, Dump, Message, Request, RequestAttributes},
         sock,
     },
@@ -102,6 +103,16 @@ fn add_of_family<A: Family>(
         );
     };
     let connection = Connection::new(tuple.source(), tuple.destination(), process.clone(), 0)?;
+    if connection
+        .route(net.net(), 0, &Guard::new())
+        .is_some_and(DstRef::is_to_many)
+    {
+        return refuse(
+            EADDRNOTAVAIL,
+            client.attribute,
+            c"the address of many, not of a client",
+        );
+    }
     connection.reserve();
     match net.insert(connection.clone()) {
         Ok(()) => {
