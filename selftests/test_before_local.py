@@ -62,9 +62,8 @@ def of_a_client_on_the_server_conntrack_sees_client_and_service_alone(net):
 @test
 def a_client_on_the_server_is_served_under_a_stateful_firewall_that_does_not_spare_lo(net):
     net.control.serve(net.service, *net.processes)
-    text = stateful(net.version, ("input", "output"), ["tcp dport 80 ct state new accept"])
-    output = "hook output priority 0; policy drop\n"
-    text = text.replace(output, f"{output}ct state new accept\n")
+    accepted = ["tcp dport 80 ct state new accept"]
+    text = stateful(net.version, ("input", "output"), accepted, out=["ct state new accept"])
     with rules(net.server, net.version, text) as counted:
         exchange.everything(net.server, net.service, net.processes)
         check.equal(counted(), {"invalid": 0, "dropped": 0}, "packets dropped")

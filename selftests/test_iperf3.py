@@ -7,7 +7,6 @@
                                         10.77.0.1, .2:5201   two iperf3 -s
 """
 
-import dataclasses
 import json
 import re
 
@@ -15,6 +14,7 @@ from lib import check, topology, wait
 from lib.ip import endpoint, split
 from lib.program import Program
 from lib.runner import test
+from lib.serving import Serving
 from lib.tool import Tool
 
 _PORT = 5201
@@ -38,11 +38,8 @@ class Iperf3(Program):
         return [endpoint(host, int(port)) for host, port in ends]
 
 
-@dataclasses.dataclass
-class Net:
-    pair: topology.Pair
-    servers: list
-    service: str
+class Net(Serving):
+    """Its client has two addresses."""
 
     @property
     def hosts(self):
@@ -62,7 +59,7 @@ def _run(net, *arguments, streams=_STREAMS):
 
     Each has a server of its own, which knows the address of the client and sees all its streams.
     """
-    net.pair.control.serve(net.service, *[each.address for each in net.servers], affinity_timeout=600)
+    net.serve(affinity_timeout=600)
     before = [len(server.peers()) for server in net.servers]
     host, port = split(net.service)
     to = ["iperf3", "--client", host, "--port", str(port), "--json", "--bytes", str(_BYTES), *_RATE, *arguments]

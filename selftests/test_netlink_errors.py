@@ -13,24 +13,12 @@ import struct
 
 from lib import check, dispatch, family, namespace
 from lib.family import CONNECTION, NET, PROCESS, SERVICE
-from lib.netlink import NLM_F_ACK, NLM_F_DUMP, NetlinkError, attribute
+from lib.netlink import NLM_F_DUMP, NetlinkError, attribute
+from lib.requests import OPERATIONS, refused, with_address
 from lib.runner import test
 
 _SERVICE, _PROCESS, _CLIENT = "192.0.2.1:80", "10.77.0.1:80", "198.51.100.2:40000"
 _VALID = {"service-address": _SERVICE, "process-address": _PROCESS, "client-address": _CLIENT}
-
-# Operation: attribute set and the addresses that it must have.
-_OPERATIONS = {
-    family.SERVICE_ADD: (SERVICE, ["service-address"]),
-    family.SERVICE_DEL: (SERVICE, ["service-address"]),
-    family.SERVICE_GET: (SERVICE, ["service-address"]),
-    family.PROCESS_ADD: (PROCESS, ["service-address", "process-address"]),
-    family.PROCESS_DEL: (PROCESS, ["service-address", "process-address"]),
-    family.PROCESS_GET: (PROCESS, ["service-address", "process-address"]),
-    family.CONNECTION_ADD: (CONNECTION, ["client-address", "service-address", "process-address"]),
-    family.CONNECTION_DEL: (CONNECTION, ["client-address", "service-address"]),
-    family.CONNECTION_GET: (CONNECTION, ["client-address", "service-address"]),
-}
 
 
 def setup():
@@ -46,53 +34,34 @@ def _encode(names, addresses):
     return family.encode(names, **addresses)
 
 
-def _refused(control, name, operation, attributes=b"", flags=NLM_F_ACK):
-    """The request must fail with the errno of this name (or one of them), and say why."""
-    error = check.raises(NetlinkError, control.socket().request, operation, attributes, flags)
-    names = (name,) if isinstance(name, str) else name
-    check.true(error.name in names, f"operation {operation}: got {error}, want {name}")
-    check.true(error.message, f"operation {operation}: {error.name} without a word of explanation")
-    return error
-
-
 @test
 def each_operation_names_the_attribute_that_is_missing(control):
     _serve(control)
-    for operation, (names, needed) in _OPERATIONS.items():
+    for operation, (names, needed) in OPERATIONS.items():
         for absent in needed:
             given = {name: _VALID[name] for name in needed if name != absent}
-            error = _refused(control, "EINVAL", operation, _encode(names, given))
+            error = refused(control, "EINVAL", operation, _encode(names, given))
             check.equal(error.missing, [family.number(names, absent)], f"operation {operation}: missing attribute")
 
 
 @test
 def each_operation_names_the_half_of_an_address_that_is_missing(control):
     _serve(control)
-    for operation, (names, needed) in _OPERATIONS.items():
+    for operation, (names, needed) in OPERATIONS.items():
         for broken in needed:
             host, port = family.split(_VALID[broken])
             kind = family.number(names, broken)
             for half, missing in ((attribute(1, host), 2), (attribute(2, port), 1), (b"", 1)):
                 request = b"".join(_encode(names, {name: _VALID[name]}) for name in needed if name != broken)
                 request += attribute(kind, half, nested=True)
-                error = _refused(control, "EINVAL", operation, request)
+                error = refused(control, "EINVAL", operation, request)
                 check.equal(error.missing, [kind, missing], f"operation {operation}: the missing attribute's path")
-
-
-def _with_address(names, needed, broken, halves):
-    """A request whose address `broken` is made of these halves, and the address's attribute type."""
-    kind = family.number(names, broken)
-    request = attribute(kind, halves, nested=True)
-    for name in needed:
-        if name != broken:
-            request += _encode(names, {name: _VALID[name]})
-    return request, kind
 
 
 @test
 def attributes_of_a_wrong_length_are_refused_by_name(control):
     _serve(control)
-    for operation, (names, needed) in _OPERATIONS.items():
+    for operation, (names, needed) in OPERATIONS.items():
         for broken in needed:
             host, port = family.split(_VALID[broken])
             cases = [(1, attribute(1, host[:n]) + attribute(2, port)) for n in range(4)]
@@ -100,49 +69,49 @@ def attributes_of_a_wrong_length_are_refused_by_name(control):
             cases += [(2, attribute(1, host) + attribute(2, port[:n])) for n in range(2)]
             cases += [(2, attribute(1, host) + attribute(2, port + b"\0" * n)) for n in (1, 2, 6)]
             for half, halves in cases:
-                request, kind = _with_address(names, needed, broken, halves)
-                error = _refused(control, ("EINVAL", "ERANGE"), operation, request)
+                request, kind = with_address(_VALID, names, needed, broken, halves)
+                error = refused(control, ("EINVAL", "ERANGE"), operation, request)
                 check.equal(error.path, [kind, half], f"operation {operation}: the offending attribute's path")
 
 
 @test
 def an_address_or_port_of_zero_is_out_of_range(control):
     _serve(control)
-    for operation, (names, needed) in _OPERATIONS.items():
+    for operation, (names, needed) in OPERATIONS.items():
         for broken in needed:
             host, port = family.split(_VALID[broken])
             for half, halves in (
                 (1, attribute(1, bytes(4)) + attribute(2, port)),
                 (2, attribute(1, host) + attribute(2, bytes(2))),
             ):
-                request, kind = _with_address(names, needed, broken, halves)
-                error = _refused(control, "ERANGE", operation, request)
+                request, kind = with_address(_VALID, names, needed, broken, halves)
+                error = refused(control, "ERANGE", operation, request)
                 check.equal(error.path, [kind, half], f"operation {operation}: the offending attribute's path")
 
 
 @test
 def unknown_attributes_are_refused_by_name(control):
     _serve(control)
-    for operation, (names, needed) in _OPERATIONS.items():
+    for operation, (names, needed) in OPERATIONS.items():
         request = _encode(names, {name: _VALID[name] for name in needed})
         for unknown in (len(names) + 1, 99):
-            error = _refused(control, "EINVAL", operation, request + attribute(unknown, b"\0\0\0\0"))
+            error = refused(control, "EINVAL", operation, request + attribute(unknown, b"\0\0\0\0"))
             check.equal(error.path, [unknown], f"operation {operation}: the unknown attribute")
         host, port = family.split(_VALID[needed[0]])
         halves = attribute(1, host) + attribute(2, port) + attribute(4, b"\0\0\0\0")
-        request, kind = _with_address(names, needed, needed[0], halves)
-        error = _refused(control, "EINVAL", operation, request)
+        request, kind = with_address(_VALID, names, needed, needed[0], halves)
+        error = refused(control, "EINVAL", operation, request)
         check.equal(error.path, [kind, 4], f"operation {operation}: the unknown attribute in an address")
 
 
 @test
 def an_address_without_the_nested_flag_is_refused_by_name(control):
-    for operation, (names, needed) in _OPERATIONS.items():
+    for operation, (names, needed) in OPERATIONS.items():
         host, port = family.split(_VALID[needed[0]])
         kind = family.number(names, needed[0])
         request = attribute(kind, attribute(1, host) + attribute(2, port))
         request += _encode(names, {name: _VALID[name] for name in needed[1:]})
-        error = _refused(control, "EINVAL", operation, request)
+        error = refused(control, "EINVAL", operation, request)
         check.equal(error.path, [kind], f"operation {operation}: the offending attribute")
 
 
@@ -152,9 +121,9 @@ def attributes_that_only_replies_have_are_refused(control):
     request = _encode(SERVICE, {"service-address": _SERVICE})
     for name in ("processes", "connections", "stats", "drops"):
         kind = family.number(SERVICE, name)
-        _refused(control, "EINVAL", family.SERVICE_ADD, request + attribute(kind, bytes(4)))
+        refused(control, "EINVAL", family.SERVICE_ADD, request + attribute(kind, bytes(4)))
     for name in ("services", "connections", "drops"):
-        _refused(control, "EINVAL", family.NET_SET, attribute(family.number(NET, name), bytes(4)))
+        refused(control, "EINVAL", family.NET_SET, attribute(family.number(NET, name), bytes(4)))
 
 
 @test
@@ -171,10 +140,10 @@ def net_set_refuses_what_is_out_of_range(control):
         # Bits beyond the prefix's length.
         ("process-prefix", attribute(number("process-prefix"), socket.inet_aton("10.77.0.1")) + length(16), "EINVAL"),
     ):
-        error = _refused(control, code, family.NET_SET, request)
+        error = refused(control, code, family.NET_SET, request)
         check.equal(error.path, [number(name)], f"{name}: the offending attribute")
     for name, request in (("process-prefix-len", prefix), ("process-prefix", length(16))):
-        error = _refused(control, "EINVAL", family.NET_SET, request)
+        error = refused(control, "EINVAL", family.NET_SET, request)
         check.equal(error.missing, [number(name)], "the missing attribute")
     check.equal(control.net(), before, "what holds for the namespace")
 
@@ -189,7 +158,7 @@ def a_prefix_that_would_leave_a_process_out_is_refused(control):
         request += attribute(number("process-prefix-len"), struct.pack("=B", bits))
         if bits == 0:
             request = attribute(number("process-prefix-len"), b"\0")
-        error = _refused(control, "EBUSY", family.NET_SET, request)
+        error = refused(control, "EBUSY", family.NET_SET, request)
         check.true(error.path, "EBUSY names no attribute")
     check.equal(control.net(), before, "what holds for the namespace")
 
@@ -203,8 +172,8 @@ def what_is_there_already_is_EEXIST(control):
         (family.PROCESS_ADD, "process-address"),
         (family.CONNECTION_ADD, "client-address"),
     ):
-        names, needed = _OPERATIONS[operation]
-        error = _refused(control, "EEXIST", operation, _encode(names, {name: _VALID[name] for name in needed}))
+        names, needed = OPERATIONS[operation]
+        error = refused(control, "EEXIST", operation, _encode(names, {name: _VALID[name] for name in needed}))
         check.equal(error.path, [family.number(names, at)], f"operation {operation}: the offending attribute")
 
 
@@ -212,7 +181,7 @@ def what_is_there_already_is_EEXIST(control):
 def what_is_not_there_is_ENOENT_and_named(control):
     _serve(control)
     absent = {"service-address": "192.0.2.1:81", "process-address": "10.77.0.2:80", "client-address": "198.51.100.2:1"}
-    for operation, (names, needed) in _OPERATIONS.items():
+    for operation, (names, needed) in OPERATIONS.items():
         if operation == family.SERVICE_ADD:
             continue
         for name in needed:
@@ -225,9 +194,9 @@ def what_is_not_there_is_ENOENT_and_named(control):
             given = {each: _VALID[each] for each in needed} | {name: absent[name]}
             if operation in (family.CONNECTION_GET, family.CONNECTION_DEL):
                 # Both addresses together name the connection: either may be the one that is named.
-                _refused(control, "ENOENT", operation, _encode(names, given))
+                refused(control, "ENOENT", operation, _encode(names, given))
                 continue
-            error = _refused(control, "ENOENT", operation, _encode(names, given))
+            error = refused(control, "ENOENT", operation, _encode(names, given))
             check.equal(error.path, [family.number(names, name)], f"operation {operation}: the offending attribute")
 
 
@@ -240,8 +209,8 @@ def an_address_that_cannot_serve_is_EADDRNOTAVAIL(control):
         (family.CONNECTION_ADD, CONNECTION, "client-address", ["10.77.0.9:80", "224.0.0.1:80", "0.1.2.3:80"]),
     ):
         for address in addresses:
-            given = {name: _VALID[name] for name in _OPERATIONS[operation][1]} | {at: address}
-            error = _refused(control, "EADDRNOTAVAIL", operation, _encode(names, given))
+            given = {name: _VALID[name] for name in OPERATIONS[operation][1]} | {at: address}
+            error = refused(control, "EADDRNOTAVAIL", operation, _encode(names, given))
             check.equal(error.path, [family.number(names, at)], f"{address}: the offending attribute")
 
 
@@ -249,14 +218,14 @@ def an_address_that_cannot_serve_is_EADDRNOTAVAIL(control):
 def an_address_that_is_taken_otherwise_is_EADDRINUSE(control):
     _serve(control)
     # A process address is no address for clients.
-    error = _refused(control, "EADDRINUSE", family.SERVICE_ADD, _encode(SERVICE, {"service-address": "10.77.0.9:80"}))
+    error = refused(control, "EADDRINUSE", family.SERVICE_ADD, _encode(SERVICE, {"service-address": "10.77.0.9:80"}))
     check.equal(error.path, [family.number(SERVICE, "service-address")], "the offending attribute")
     # To the process both connections would look alike.
     other = "192.0.2.2:80"
     control.serve(other, _PROCESS)
     control.connection_add("198.51.100.2:42000", _SERVICE, _PROCESS)
     given = {"client-address": "198.51.100.2:42000", "service-address": other, "process-address": _PROCESS}
-    error = _refused(control, "EADDRINUSE", family.CONNECTION_ADD, _encode(CONNECTION, given))
+    error = refused(control, "EADDRINUSE", family.CONNECTION_ADD, _encode(CONNECTION, given))
     check.equal(error.path, [family.number(CONNECTION, "process-address")], "the offending attribute")
     # A range that would take a service's address in.
     control.reset()
@@ -264,7 +233,7 @@ def an_address_that_is_taken_otherwise_is_EADDRINUSE(control):
     number = lambda name: family.number(NET, name)
     request = attribute(number("process-prefix"), socket.inet_aton("192.0.0.0"))
     request += attribute(number("process-prefix-len"), struct.pack("=B", 16))
-    error = _refused(control, "EADDRINUSE", family.NET_SET, request)
+    error = refused(control, "EADDRINUSE", family.NET_SET, request)
     check.equal(error.path, [number("process-prefix")], "the offending attribute")
 
 
@@ -273,7 +242,7 @@ def a_process_without_a_prefix_is_EADDRNOTAVAIL(_):
     bare = dispatch.Dispatch(namespace.Namespace("bare"))
     bare.service_add(_SERVICE)
     request = _encode(PROCESS, {"service-address": _SERVICE, "process-address": _PROCESS})
-    error = _refused(bare, "EADDRNOTAVAIL", family.PROCESS_ADD, request)
+    error = refused(bare, "EADDRNOTAVAIL", family.PROCESS_ADD, request)
     check.equal(error.path, [family.number(PROCESS, "process-address")], "the offending attribute")
     bare.forget_sockets()
     bare.namespace.delete()
@@ -289,7 +258,7 @@ def a_connection_beyond_the_limit_is_refused(control):
     try:
         control.connection_add("198.51.100.2:41000", _SERVICE, _PROCESS)
         request = {**_VALID, "client-address": "198.51.100.2:41001"}
-        _refused(control, ("ENOSPC", "EDQUOT"), family.CONNECTION_ADD, _encode(CONNECTION, request))
+        refused(control, ("ENOSPC", "EDQUOT"), family.CONNECTION_ADD, _encode(CONNECTION, request))
     finally:
         control.limit(limit)
 
@@ -312,14 +281,14 @@ def dumps_refuse_attributes_that_they_do_not_take(control):
         if operation == family.SERVICE_GET:
             # No policy at all: such a dump's attributes are not looked at.
             continue
-        _refused(control, "EINVAL", operation, _encode(names, given), NLM_F_DUMP)
+        refused(control, "EINVAL", operation, _encode(names, given), NLM_F_DUMP)
 
 
 @test
 def a_refused_request_changes_nothing(control):
     _serve(control)
     before = (control.services(), control.processes(), control.net())
-    for operation, (names, needed) in _OPERATIONS.items():
+    for operation, (names, needed) in OPERATIONS.items():
         request = _encode(names, {name: _VALID[name] for name in needed}) + attribute(99, bytes(4))
-        _refused(control, "EINVAL", operation, request)
+        refused(control, "EINVAL", operation, request)
     check.equal((control.services(), control.processes(), control.net()), before, "services, processes and namespace")

@@ -12,7 +12,8 @@ import struct
 from lib import check, dispatch, family, ip, namespace
 from lib.family import CONNECTION, NET, PROCESS, SERVICE
 from lib.ip import BOTH, IPV4, IPV6, endpoint
-from lib.netlink import NLM_F_ACK, NLM_F_DUMP, NetlinkError, attribute
+from lib.netlink import NLM_F_DUMP, attribute
+from lib.requests import OPERATIONS, refused, with_address
 from lib.runner import test
 from lib.topology import ADDRESSES
 
@@ -24,18 +25,6 @@ _VALID = {
         "client-address": endpoint(addresses.client_address, 40000),
     }
     for version, addresses in ADDRESSES.items()
-}
-# Operation: attribute set and the addresses that it must have.
-_OPERATIONS = {
-    family.SERVICE_ADD: (SERVICE, ["service-address"]),
-    family.SERVICE_DEL: (SERVICE, ["service-address"]),
-    family.SERVICE_GET: (SERVICE, ["service-address"]),
-    family.PROCESS_ADD: (PROCESS, ["service-address", "process-address"]),
-    family.PROCESS_DEL: (PROCESS, ["service-address", "process-address"]),
-    family.PROCESS_GET: (PROCESS, ["service-address", "process-address"]),
-    family.CONNECTION_ADD: (CONNECTION, ["client-address", "service-address", "process-address"]),
-    family.CONNECTION_DEL: (CONNECTION, ["client-address", "service-address"]),
-    family.CONNECTION_GET: (CONNECTION, ["client-address", "service-address"]),
 }
 _IPV4, _PORT, _IPV6 = 1, 2, 3
 
@@ -52,25 +41,9 @@ def _serve(control, *versions):
         control.serve(addresses.service, addresses.processes[0])
 
 
-def _refused(control, name, operation, attributes=b"", flags=NLM_F_ACK):
-    """The request must fail with the errno of this name (or one of them), and say why."""
-    error = check.raises(NetlinkError, control.socket().request, operation, attributes, flags)
-    names = (name,) if isinstance(name, str) else name
-    check.true(error.name in names, f"operation {operation}: got {error}, want {name}")
-    check.true(error.message, f"operation {operation}: {error.name} without a word of explanation")
-    return error
-
-
-def _broken(names, needed, at, halves):
-    """A request over IPv6 whose address `at` is made of these attributes, and the address's attribute type."""
-    kind = family.number(names, at)
-    others = {name: _VALID[IPV6][name] for name in needed if name != at}
-    return attribute(kind, halves, nested=True) + family.encode(names, **others), kind
-
-
 def _each_address():
     """Yields each operation, its attribute set, the addresses that it must have and one of them."""
-    for operation, (names, needed) in _OPERATIONS.items():
+    for operation, (names, needed) in OPERATIONS.items():
         for at in needed:
             yield operation, names, needed, at
 
@@ -82,8 +55,8 @@ def an_address_of_both_versions_is_refused_by_name(control):
         (four, _), (six, port) = (family.split(_VALID[version][at]) for version in BOTH)
         for first, second in (((_IPV4, four), (_IPV6, six)), ((_IPV6, six), (_IPV4, four))):
             halves = attribute(*first) + attribute(_PORT, port) + attribute(*second)
-            request, kind = _broken(names, needed, at, halves)
-            error = _refused(control, "EINVAL", operation, request)
+            request, kind = with_address(_VALID[IPV6], names, needed, at, halves)
+            error = refused(control, "EINVAL", operation, request)
             check.equal(error.path and error.path[0], kind, f"operation {operation}: the offending attribute")
 
 
@@ -93,8 +66,8 @@ def an_address_without_host_or_port_is_refused_and_the_missing_half_named(contro
     for operation, names, needed, at in _each_address():
         host, port = family.split(_VALID[IPV6][at])
         for half, missing in ((attribute(_IPV6, host), _PORT), (attribute(_PORT, port), _IPV4), (b"", _IPV4)):
-            request, kind = _broken(names, needed, at, half)
-            error = _refused(control, "EINVAL", operation, request)
+            request, kind = with_address(_VALID[IPV6], names, needed, at, half)
+            error = refused(control, "EINVAL", operation, request)
             check.equal(error.missing, [kind, missing], f"operation {operation}: the missing attribute's path")
 
 
@@ -104,8 +77,9 @@ def an_IPv6_address_of_a_wrong_length_is_refused_by_name(control):
     for operation, names, needed, at in _each_address():
         host, port = family.split(_VALID[IPV6][at])
         for wrong in (b"", host[:1], host[:4], host[:15], host + b"\0", host * 2):
-            request, kind = _broken(names, needed, at, attribute(_IPV6, wrong) + attribute(_PORT, port))
-            error = _refused(control, ("EINVAL", "ERANGE"), operation, request)
+            halves = attribute(_IPV6, wrong) + attribute(_PORT, port)
+            request, kind = with_address(_VALID[IPV6], names, needed, at, halves)
+            error = refused(control, ("EINVAL", "ERANGE"), operation, request)
             check.equal(error.path, [kind, _IPV6], f"operation {operation}, {len(wrong)} bytes: the offending attribute")
 
 
@@ -117,10 +91,10 @@ def an_IPv6_address_that_cannot_serve_is_EADDRNOTAVAIL(control):
         (family.PROCESS_ADD, "process-address", ["fd77:0:0:1::1", "2001:db8::7", "::1", "::ffff:10.77.0.2"]),
         (family.CONNECTION_ADD, "client-address", ["fd77::9", "ff0e::1", "::", "::ffff:198.51.100.2"]),
     ):
-        names, needed = _OPERATIONS[operation]
+        names, needed = OPERATIONS[operation]
         for host in hosts:
             given = {name: _VALID[IPV6][name] for name in needed} | {at: endpoint(host, 80)}
-            error = _refused(control, "EADDRNOTAVAIL", operation, family.encode(names, **given))
+            error = refused(control, "EADDRNOTAVAIL", operation, family.encode(names, **given))
             check.equal(error.path, [family.number(names, at)], f"{host}: the offending attribute")
 
 
@@ -130,7 +104,7 @@ def a_process_of_the_other_version_than_its_service_is_EAFNOSUPPORT(control):
     before = control.processes()
     for service, process in ((_FOUR.service, _SIX.process(2)), (_SIX.service, _FOUR.process(2))):
         request = family.encode(PROCESS, service_address=service, process_address=process)
-        error = _refused(control, "EAFNOSUPPORT", family.PROCESS_ADD, request)
+        error = refused(control, "EAFNOSUPPORT", family.PROCESS_ADD, request)
         check.equal(error.path, [family.number(PROCESS, "process-address")], f"{process}: the offending attribute")
     check.equal(control.processes(), before, "processes")
 
@@ -141,7 +115,7 @@ def a_connection_of_two_versions_is_refused_and_adds_nothing(control):
     for one, other in (BOTH, BOTH[::-1]):
         for at in ("client-address", "process-address"):
             given = _VALID[one] | {at: _VALID[other][at]}
-            error = _refused(
+            error = refused(
                 control, ("EAFNOSUPPORT", "EINVAL", "ENOENT"), family.CONNECTION_ADD, family.encode(CONNECTION, **given)
             )
             check.equal(error.path, [family.number(CONNECTION, at)], f"{given[at]}: the offending attribute")
@@ -157,17 +131,17 @@ def what_is_there_already_is_EEXIST_and_what_is_not_there_ENOENT(control):
         (family.PROCESS_ADD, "process-address"),
         (family.CONNECTION_ADD, "client-address"),
     ):
-        names, needed = _OPERATIONS[operation]
-        error = _refused(
+        names, needed = OPERATIONS[operation]
+        error = refused(
             control, "EEXIST", operation, family.encode(names, **{name: _VALID[IPV6][name] for name in needed})
         )
         check.equal(error.path, [family.number(names, at)], f"operation {operation}: the offending attribute")
     # All but the last bit is the same.
     absent = endpoint("2001:db8::", 80)
     for operation in (family.SERVICE_DEL, family.SERVICE_GET, family.PROCESS_ADD):
-        names, needed = _OPERATIONS[operation]
+        names, needed = OPERATIONS[operation]
         given = {name: _VALID[IPV6][name] for name in needed} | {"service-address": absent}
-        error = _refused(control, "ENOENT", operation, family.encode(names, **given))
+        error = refused(control, "ENOENT", operation, family.encode(names, **given))
         check.equal(error.path, [family.number(names, "service-address")], f"operation {operation}: the attribute")
 
 
@@ -189,7 +163,7 @@ def an_IPv6_address_is_shown_as_it_was_given(control):
 @test
 def client_ranges_of_both_versions_at_once_are_refused(control):
     asked = family.encode(CONNECTION, client_prefix=_FOUR.near(0), client_prefix_ipv6=_SIX.near(0), client_prefix_len=24)
-    _refused(control, "EINVAL", family.CONNECTION_GET, asked, NLM_F_DUMP)
+    refused(control, "EINVAL", family.CONNECTION_GET, asked, NLM_F_DUMP)
 
 
 @test
@@ -203,15 +177,15 @@ def a_range_longer_than_its_addresses_is_refused_by_name(control):
         (_FOUR.near(2), 255, "ERANGE"),
     ):
         asked = family.encode(CONNECTION, **family.prefix("client", host, length))
-        error = _refused(control, code, family.CONNECTION_GET, asked, NLM_F_DUMP)
+        error = refused(control, code, family.CONNECTION_GET, asked, NLM_F_DUMP)
         check.true(error.path in either(CONNECTION, "client"), f"{host}/{length}: {error}")
     for addresses, length, code in ((_FOUR, 33, "EINVAL"), (_FOUR, 128, "EINVAL"), (_SIX, 129, "ERANGE")):
         given = family.prefix("registrant", addresses.process_host(1), length)
         asked = family.encode(SERVICE, service_address=addresses.service, **given)
-        error = _refused(control, code, family.SERVICE_ADD, asked)
+        error = refused(control, code, family.SERVICE_ADD, asked)
         check.true(error.path in either(SERVICE, "registrant"), f"length {length}: {error}")
         asked = family.encode(SERVICE, service_address=addresses.service, affinity_prefix_len=length)
-        error = _refused(control, ("EINVAL", "ERANGE"), family.SERVICE_ADD, asked)
+        error = refused(control, ("EINVAL", "ERANGE"), family.SERVICE_ADD, asked)
         name = family.number(SERVICE, "affinity-prefix-len")
         check.equal(error.path, [name], f"affinity of {length} bits: the offending attribute")
     check.equal(control.services(), {}, "services")
@@ -223,10 +197,10 @@ def a_range_of_registrants_must_be_of_the_services_version_and_of_one(control):
     both = four | six | {"registrant_prefix_len": 24}
     for service, given in ((_FOUR.service, six), (_SIX.service, four), (_FOUR.service, both), (_SIX.service, both)):
         asked = family.encode(SERVICE, service_address=service, **given)
-        _refused(control, ("EINVAL", "EAFNOSUPPORT"), family.SERVICE_ADD, asked)
+        refused(control, ("EINVAL", "EAFNOSUPPORT"), family.SERVICE_ADD, asked)
     check.equal(control.services(), {}, "services")
     control.service_add(_SIX.service)
-    _refused(
+    refused(
         control,
         ("EINVAL", "EAFNOSUPPORT"),
         family.SERVICE_SET,
@@ -250,10 +224,10 @@ def an_IPv6_range_of_registrants_that_cannot_be_is_refused_by_name(control):
         ("fd77::", 63, "EADDRNOTAVAIL"),
     ):
         asked = family.encode(SERVICE, service_address=_SIX.service, **family.prefix("registrant", host, length))
-        error = _refused(control, code, family.SERVICE_ADD, asked)
+        error = refused(control, code, family.SERVICE_ADD, asked)
         check.equal(error.path, at, f"{host}/{length}: the offending attribute")
     alone = family.encode(SERVICE, service_address=_SIX.service, registrant_prefix_ipv6="fd77::1:0")
-    error = _refused(control, "EINVAL", family.SERVICE_ADD, alone)
+    error = refused(control, "EINVAL", family.SERVICE_ADD, alone)
     check.equal(error.missing, [family.number(SERVICE, "registrant-prefix-len")], "the missing attribute")
 
 
@@ -276,14 +250,14 @@ def net_set_refuses_an_IPv6_range_that_cannot_be(control):
         ("fd77::1", 64, "EINVAL", first),  # bits beyond the prefix's length
         ("fd77::", 10, "EINVAL", first),
     ):
-        error = _refused(control, code, family.NET_SET, _range(host, bits))
+        error = refused(control, code, family.NET_SET, _range(host, bits))
         check.equal(error.path, [at], f"{host}/{bits}: the offending attribute")
     for missing, request in ((length, _range("fd77::", None)), (first, _range(None, 64))):
-        error = _refused(control, "EINVAL", family.NET_SET, request)
+        error = refused(control, "EINVAL", family.NET_SET, request)
         check.equal(error.missing, [missing], "the missing attribute")
     for wrong in (b"", bytes(4), bytes(15), bytes(17)):
         request = attribute(first, wrong) + _range(None, 64)
-        error = _refused(control, ("EINVAL", "ERANGE"), family.NET_SET, request)
+        error = refused(control, ("EINVAL", "ERANGE"), family.NET_SET, request)
         check.equal(error.path, [first], f"{len(wrong)} bytes: the offending attribute")
     check.equal(control.net(), before, "what holds for the namespace")
 
@@ -293,15 +267,15 @@ def an_IPv6_range_that_would_leave_a_process_out_or_take_a_service_in_is_refused
     _serve(control)
     before = control.net()
     for host, bits in (("fd77:0:0:1::", 64), ("fd77::1:0", 112), (None, 0)):
-        error = _refused(control, "EBUSY", family.NET_SET, _range(host, bits))
+        error = refused(control, "EBUSY", family.NET_SET, _range(host, bits))
         check.true(error.path, "EBUSY names no attribute")
     control.process_del(_SIX.service, _SIX.processes[0])
-    error = _refused(control, "EADDRINUSE", family.NET_SET, _range("2001:db8::", 32))
+    error = refused(control, "EADDRINUSE", family.NET_SET, _range("2001:db8::", 32))
     check.equal(error.path, [family.number(NET, "process-prefix-ipv6")], "the offending attribute")
     check.equal(control.net(), before, "what holds for the namespace")
     # A process address is no service address.
     request = family.encode(SERVICE, service_address=_SIX.process(9))
-    error = _refused(control, "EADDRINUSE", family.SERVICE_ADD, request)
+    error = refused(control, "EADDRINUSE", family.SERVICE_ADD, request)
     check.equal(error.path, [family.number(SERVICE, "service-address")], "the offending attribute")
 
 
@@ -315,7 +289,7 @@ def the_ranges_of_both_versions_are_set_and_ended_apart(_):
     check.equal(bare.net()["process-prefix-ipv6-len"], 64, "the length of IPv6's")
     bare.service_add(_FOUR.service)
     request = family.encode(PROCESS, service_address=_FOUR.service, process_address=_FOUR.processes[0])
-    error = _refused(bare, "EADDRNOTAVAIL", family.PROCESS_ADD, request)
+    error = refused(bare, "EADDRNOTAVAIL", family.PROCESS_ADD, request)
     check.equal(error.path, [family.number(PROCESS, "process-address")], "the offending attribute")
     bare.prefix("10.77.0.0", 16)
     check.equal(shown(), ["10.77.0.0", "fd77::"], "ranges of both")

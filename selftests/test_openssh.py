@@ -16,6 +16,7 @@ from lib.client import Client
 from lib.ip import IPV4, endpoint, host_of, split
 from lib.program import Program
 from lib.runner import test
+from lib.serving import Serving
 from lib.tool import Tool
 
 _PORT = 22
@@ -44,15 +45,8 @@ class Sshd(Program):
 
 
 @dataclasses.dataclass
-class Net:
-    pair: topology.Pair
-    servers: list
-    service: str
+class Net(Serving):
     keys: str
-
-    def serve(self):
-        """Adds the service and its processes."""
-        self.pair.control.serve(self.service, *[each.address for each in self.servers])
 
     def ssh(self, *arguments):
         """The arguments of ssh, with the service behind them."""

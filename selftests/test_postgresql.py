@@ -7,7 +7,6 @@
                                  10.77.0.1, .2:5432     two servers, with the same tables at first
 """
 
-import dataclasses
 import hashlib
 import re
 import signal
@@ -15,20 +14,14 @@ import signal
 from lib import certificate, check, postgresql, topology, wait
 from lib.ip import endpoint
 from lib.runner import test
+from lib.serving import Serving
 from lib.tool import Tool
 
 _PORT = 5432
 
 
-@dataclasses.dataclass
-class Net:
-    pair: topology.Pair
-    servers: list
-    service: str
-
-    def serve(self, **settings):
-        """Adds the service and its processes."""
-        self.pair.control.serve(self.service, *[each.address for each in self.servers], **settings)
+class Net(Serving):
+    """Its clients are psql."""
 
     def psql(self, query, *settings):
         """The answer to the client's query at the service."""

@@ -7,13 +7,13 @@
                                  10.77.0.1..3:6379   three redis-server
 """
 
-import dataclasses
 import re
 
 from lib import check, topology, wait
 from lib.ip import endpoint, split
 from lib.program import Program
 from lib.runner import test
+from lib.serving import Serving
 from lib.tool import Tool
 
 _PORT = 6379
@@ -44,21 +44,10 @@ class Redis(Program):
         return {line["addr"] for line in lines if line and "client|list" not in line["cmd"]}
 
 
-@dataclasses.dataclass
-class Net:
-    pair: topology.Pair
-    servers: list
-    service: str
-
-    def serve(self, **settings):
-        """Adds the service and its processes."""
-        self.pair.control.serve(self.service, *[each.address for each in self.servers], **settings)
-
-
 def setup(version):
     pair = topology.pair(version)
     servers = [Redis(pair.server, pair.process(number, port=_PORT)) for number in (1, 2, 3)]
-    return Net(pair, servers, endpoint(pair.host, _PORT))
+    return Serving(pair, servers, endpoint(pair.host, _PORT))
 
 
 def _at(address):

@@ -29,8 +29,9 @@ def rules(namespace, version, text):
         namespace.run("nft", "delete", "table", *table)
 
 
-def stateful(version, hooks, accepted, lo=False):
-    """Chains that let through what is of connections, and new ones that `accepted` accepts; all else is dropped.
+def stateful(version, hooks, accepted, lo=False, out=()):
+    """Chains that let through what is of connections, and new ones that `accepted` accepts, `out` on the way out; all
+    else is dropped.
 
     With `lo`, packets of this computer to itself are let through before. The counters are `invalid`, of segments
     that conntrack takes for no connection's, and `dropped`.
@@ -43,7 +44,7 @@ def stateful(version, hooks, accepted, lo=False):
             *([_NEIGHBOURS] if version is IPV6 else []),
             "ct state invalid counter name invalid drop",
             "ct state established,related accept",
-            *(accepted if hook != "output" else ()),
+            *(out if hook == "output" else accepted),
             "meta l4proto tcp counter name dropped",
         ]
         chains.append(f"chain {hook} {{\n" + "\n".join(lines) + "\n}")
