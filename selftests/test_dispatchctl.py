@@ -335,6 +335,26 @@ def status_says_what_is_wrong_with_the_set_up(net):
 
 
 @test
+def up_and_status_warn_of_rules_that_come_before_the_layers(net):
+    bare = dispatch.Dispatch(net.bare).up()
+    rules = ("pref 100 from 10.0.0.0/8 lookup 5", "pref 101 fwmark 1 lookup 5")
+    harmless = ("pref 102 iif tcp_dispatch1 lookup 5", "pref 103 from 10.78.0.0/16 lookup 5", "pref 991 lookup 5")
+    net.bare.batch(*(f"rule add {rule}" for rule in harmless))
+    check.equal(_json(net.bare, "status")["plumbing"]["warnings"], [], "warnings of harmless rules")
+    net.bare.batch(*(f"rule add {rule}" for rule in rules))
+    begins = ["the rule 100, `from 10.0.0.0/8 lookup 5`, ", "the rule 101, `from all … lookup 5`, "]
+    told = net.bare.result("dispatchctl", "up").stderr.splitlines()
+    for warnings in (
+        _json(net.bare, "status")["plumbing"]["warnings"],
+        [line.removeprefix("dispatchctl: warning: ") for line in told],
+    ):
+        found = [warning[: len(begin)] for warning, begin in zip(warnings, begins, strict=True)]
+        check.equal(found, begins, "warnings")
+    net.bare.batch(*(f"rule del {rule}" for rule in rules + harmless))
+    bare.tool("down")
+
+
+@test
 def it_acts_in_the_namespace_that_it_is_told(net):
     net.pair.control.service_add(SERVICE)
     (service,) = _json(net.client, "--netns", "server", "service", "list")

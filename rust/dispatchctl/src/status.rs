@@ -28,6 +28,7 @@ struct Plumbing {
     table: Option<u32>,
     table_ipv6: Option<u32>,
     faults: Vec<String>,
+    warnings: Vec<String>,
 }
 
 /// Looks, and returns what there is to show.
@@ -80,6 +81,7 @@ fn look() -> Result<Status, Failure> {
             table: table(AddressFamily::Ipv4),
             table_ipv6: table(AddressFamily::Ipv6),
             faults,
+            warnings: found.warnings(&ranges),
         },
     })
 }
@@ -117,6 +119,9 @@ fn show(status: &Status) -> String {
                 .collect();
             line("", &format!("`dispatchctl up{options}` mends it"));
         }
+    }
+    for warning in &status.plumbing.warnings {
+        line("Warning", warning);
     }
     if !status.services.is_empty() {
         text.push('\n');
@@ -185,6 +190,7 @@ mod tests {
                 table: Some(77),
                 table_ipv6: None,
                 faults,
+                warnings: Vec::new(),
             },
         }
     }
@@ -214,6 +220,20 @@ mod tests {
         assert!(shown.contains("device tcp_dispatch1 is down"), "{shown}");
         assert!(
             shown.contains("`dispatchctl up --range 10.77.0.0/16` mends it"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn a_warning_is_shown_beside_whole_plumbing() {
+        let mut status = status(Vec::new());
+        status
+            .plumbing
+            .warnings
+            .push("a rule comes before".to_owned());
+        let shown = show(&status);
+        assert!(
+            shown.contains("Plumbing           whole\nWarning            a rule comes before\n"),
             "{shown}"
         );
     }

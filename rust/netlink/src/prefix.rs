@@ -82,6 +82,11 @@ impl Prefix {
             && number(address) & !beyond(family, self.len) == number(self.address)
     }
 
+    /// Whether an address is of both ranges.
+    pub fn overlaps(&self, other: Self) -> bool {
+        self.contains(other.address) || other.contains(self.address)
+    }
+
     /// The addresses that a host of the range may have: all, but in a range of
     /// four or more neither the first, which names it, nor the last. An IPv6
     /// range may have more of them than anybody can count; they are made one

@@ -21,6 +21,8 @@ pub struct Found {
     pub rules: Vec<Rule>,
     /// The rules of the local tables.
     pub local_rules: Vec<Rule>,
+    /// The rules that have nothing to do with the layer.
+    pub other_rules: Vec<Rule>,
     /// The routes for the ranges or by the port, or made by the tool.
     pub routes: Vec<Route>,
     /// Whether IPv6 addresses that no device has can be bound; none if the
@@ -39,16 +41,22 @@ impl Found {
         let master = route.link(devices.master.name)?;
         let port = route.link(devices.port.name)?;
         let (mut rules, mut routes) = (Vec::new(), Vec::new());
-        let mut local_rules = Vec::new();
+        let (mut local_rules, mut other_rules) = (Vec::new(), Vec::new());
         for family in AddressFamily::ALL {
-            let mut of_family = route.rules(family)?;
-            let is_local = |rule: &Rule| rule.source.is_none() && rule.table == TABLE_LOCAL;
-            local_rules.extend(of_family.iter().filter(|rule| is_local(rule)).cloned());
-            let of_range = |rule: &Rule| rule.source.is_some_and(|range| ranges.contains(&range));
-            of_family.retain(|rule| of_range(rule) || rule.protocol == OURS && !is_local(rule));
             let mut tables = vec![TABLE_LOCAL];
-            tables.extend(of_family.iter().map(|rule| rule.table));
-            rules.append(&mut of_family);
+            for rule in route.rules(family)? {
+                let of_range = rule.source.is_some_and(|range| ranges.contains(&range));
+                if rule.asks_more {
+                    other_rules.push(rule);
+                } else if rule.source.is_none() && rule.table == TABLE_LOCAL {
+                    local_rules.push(rule);
+                } else if of_range || rule.protocol == OURS {
+                    tables.push(rule.table);
+                    rules.push(rule);
+                } else {
+                    other_rules.push(rule);
+                }
+            }
 
             routes.append(&mut route.routes(family, None, Some(OURS))?);
             for table in tables {
@@ -75,6 +83,7 @@ impl Found {
             port,
             rules,
             local_rules,
+            other_rules,
             routes,
             nonlocal_bind: nonlocal_bind::get(),
         })
@@ -97,6 +106,26 @@ impl Found {
         let mut local = self.local_rules.iter().filter(|rule| rule.family == family);
         self.rule(range)
             .is_some_and(|rule| local.all(|local| rule.priority < local.priority))
+    }
+
+    /// What may go wrong though nothing is missing, a sentence each: rules that
+    /// come before those of the ranges.
+    pub fn warnings(&self, ranges: &[Prefix]) -> Vec<String> {
+        let rules = ranges.iter().filter_map(|range| self.rule(*range));
+        let earlier = rules.flat_map(|ours| {
+            let range = ours.source;
+            let others = self.other_rules.iter().filter(move |other| {
+                other.priority < ours.priority && range.is_some_and(|range| other.may_take(range))
+            });
+            others.map(move |other| {
+                format!(
+                    "the rule {}, `{other}`, comes before {}, `{ours}`: what it takes of what \
+                     processes send leaves with their own addresses",
+                    other.priority, ours.priority
+                )
+            })
+        });
+        earlier.collect()
     }
 
     /// Whether there is a route, whoever made it.
@@ -225,6 +254,7 @@ mod tests {
             port: link(3, Some("tcp_dispatch"), Some(2)),
             rules: vec![rule(&way(range()))],
             local_rules: vec![kernels_local_rule(IPV4), kernels_local_rule(IPV6)],
+            other_rules: Vec::new(),
             routes: vec![
                 local_route(range(), 1),
                 port_route(IPV4, 77, 3),
@@ -361,6 +391,51 @@ mod tests {
                 "device tcp_dispatch1 is not enslaved to tcp_dispatch0"
             ]
         );
+    }
+
+    /// What is warned of where another rule is at `priority`.
+    fn warnings(priority: u32, change: impl FnOnce(&mut Rule)) -> Vec<String> {
+        let mut other = Rule {
+            priority,
+            table: 5,
+            protocol: RouteProtocol::Static,
+            ..kernels_local_rule(IPV4)
+        };
+        change(&mut other);
+        let mut found = whole_of_both();
+        found.other_rules.push(other);
+        found.warnings(&[range(), range_ipv6()])
+    }
+
+    #[test]
+    fn a_rule_that_comes_before_the_layers_is_warned_of() {
+        let tail =
+            "comes before 990, `from 10.77.0.0/16 lookup 77`: what it takes of what processes \
+                    send leaves with their own addresses";
+        assert_eq!(
+            warnings(100, |_| ()),
+            [format!("the rule 100, `from all lookup 5`, {tail}")]
+        );
+        assert_eq!(
+            warnings(989, |other| {
+                other.source = Some("10.77.8.0/24".parse().unwrap());
+                other.asks_more = true;
+            }),
+            [format!(
+                "the rule 989, `from 10.77.8.0/24 … lookup 5`, {tail}"
+            )]
+        );
+    }
+
+    #[test]
+    fn rules_that_take_nothing_of_what_processes_send_are_not_warned_of() {
+        let none: [&str; 0] = [];
+        assert_eq!(warnings(991, |_| ()), none);
+        let elsewhere = |other: &mut Rule| other.source = Some("10.78.0.0/16".parse().unwrap());
+        assert_eq!(warnings(100, elsewhere), none);
+        assert!(whole_of_both()
+            .warnings(&[range(), range_ipv6()])
+            .is_empty());
     }
 
     #[test]

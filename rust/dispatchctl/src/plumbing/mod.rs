@@ -146,6 +146,7 @@ pub fn rule(way: &Way) -> Rule {
         source: Some(way.range),
         table: way.table,
         protocol: OURS,
+        asks_more: false,
     }
 }
 
@@ -157,6 +158,7 @@ pub fn local_rule(family: AddressFamily) -> Rule {
         source: None,
         table: TABLE_LOCAL,
         protocol: OURS,
+        asks_more: false,
     }
 }
 

@@ -5,7 +5,7 @@
 //! place of the layer's.
 
 use super::{local_route, rule, Device, Devices, Found, Way};
-use crate::rtnetlink::{LinkChange, Route, RouteKind, Rtnetlink};
+use crate::rtnetlink::{LinkChange, Route, RouteKind, Rtnetlink, Rule};
 use crate::up::Steps;
 use crate::{down, nonlocal_bind};
 use netlink_packet_route::route::RouteProtocol;
@@ -102,6 +102,36 @@ fn what_up_makes_is_whole_and_making_it_again_changes_nothing() {
         again.all(&ways(), &found).unwrap();
         assert!(again.made_nothing());
         assert_eq!(find(route), found);
+    });
+}
+
+#[test]
+fn an_earlier_rule_for_process_addresses_is_warned_of() {
+    in_namespace(|route| {
+        let found = find(route);
+        Steps::new(route, &DEVICES).all(&ways(), &found).unwrap();
+        let none: [&str; 0] = [];
+        // The kernel's own rules, and the layer's.
+        assert_eq!(find(route).warnings(&ranges()), none);
+        let mut add = |priority, source: &str| {
+            let source: Prefix = source.parse().unwrap();
+            let other = Rule {
+                family: source.family(),
+                priority,
+                source: Some(source),
+                table: 5,
+                protocol: RouteProtocol::Static,
+                asks_more: false,
+            };
+            route.add_rule(&other).unwrap();
+        };
+        add(100, "10.78.0.0/16");
+        add(991, "10.0.0.0/8");
+        add(101, "fd77:6470:0:0:8::/80");
+        let warnings = find(route).warnings(&ranges());
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        let begin = "the rule 101, `from fd77:6470:0:0:8::/80 lookup 5`, ";
+        assert!(warnings[0].starts_with(begin), "{warnings:?}");
     });
 }
 

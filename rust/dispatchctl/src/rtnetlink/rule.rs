@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use std::fmt;
 use tcp_dispatch_netlink::{AddressFamily, Error, Prefix};
 
-/// A rule `from SOURCE lookup TABLE`.
+/// A rule `from SOURCE lookup TABLE` that what this computer sends may go by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
     /// The family whose packets it is for.
@@ -24,9 +24,17 @@ pub struct Rule {
     pub table: u32,
     /// Who made it.
     pub protocol: RouteProtocol,
+    /// Whether it is for a part of what these sources send: to some
+    /// destinations, of some mark, …
+    pub asks_more: bool,
 }
 
 impl Rule {
+    /// Whether it may take packets whose source is of `range`.
+    pub fn may_take(&self, range: Prefix) -> bool {
+        self.family == range.family() && self.source.is_none_or(|source| source.overlaps(range))
+    }
+
     fn message(&self) -> RuleMessage {
         let mut message = RuleMessage::default();
         message.header = RuleHeader {
@@ -53,6 +61,9 @@ impl fmt::Display for Rule {
             Some(source) => write!(f, "from {source} ")?,
             None => f.write_str("from all ")?,
         }
+        if self.asks_more {
+            f.write_str("… ")?;
+        }
         match self.table {
             TABLE_LOCAL => f.write_str("lookup local"),
             table => write!(f, "lookup {table}"),
@@ -61,8 +72,8 @@ impl fmt::Display for Rule {
 }
 
 impl Rtnetlink {
-    /// A family's rules that look at the source alone. A family that the
-    /// kernel doesn't have has none.
+    /// A family's rules that what this computer sends may go by. A family that
+    /// the kernel doesn't have has none.
     pub fn rules(&mut self, family: AddressFamily) -> Result<Vec<Rule>, Error> {
         let rules = self.messages(wire(family))?;
         Ok(rules
@@ -102,9 +113,10 @@ impl Rtnetlink {
 
 fn read(family: AddressFamily, message: RuleMessage) -> Option<Rule> {
     let header = message.header;
-    if header.action != RuleAction::ToTable || header.dst_len != 0 {
+    if header.action != RuleAction::ToTable {
         return None;
     }
+    let mut asks_more = header.dst_len != 0;
     let mut priority = 0;
     let mut source = None;
     let mut table = u32::from(header.table);
@@ -117,14 +129,19 @@ fn read(family: AddressFamily, message: RuleMessage) -> Option<Rule> {
             RuleAttribute::Source(first) => {
                 source = Some(Prefix::new(first, header.src_len).ok()?);
             }
-            // A rule that asks for more does not get all that the range sends.
+            // What processes send is of the port's L3 domain at most.
+            RuleAttribute::L3MDev(true) => return None,
+            // Of what this computer sends itself, this is `lo`.
+            RuleAttribute::Iifname(name) if name != "lo" => return None,
             RuleAttribute::Iifname(_)
             | RuleAttribute::Oifname(_)
             | RuleAttribute::FwMark(_)
             | RuleAttribute::UidRange(_)
             | RuleAttribute::IpProtocol(_)
             | RuleAttribute::SourcePortRange(_)
-            | RuleAttribute::DestinationPortRange(_) => return None,
+            | RuleAttribute::DestinationPortRange(_) => asks_more = true,
+            // All ones: none.
+            RuleAttribute::SuppressPrefixLen(length) if length != u32::MAX => asks_more = true,
             _ => {}
         }
     }
@@ -134,6 +151,7 @@ fn read(family: AddressFamily, message: RuleMessage) -> Option<Rule> {
         source,
         table,
         protocol,
+        asks_more,
     })
 }
 

@@ -49,17 +49,23 @@ pub fn run(settings: &UpSettings) -> Result<String, Failure> {
         }
         return Err(failure);
     }
+    let made_bindable = steps.made_bindable();
     let there = steps.made_nothing() && ranges.iter().all(|range| set.contains(range));
     let mut text = format!(
         "process addresses are taken from {}{}\n",
         list(&ranges),
         if there { ": it was all there" } else { "" }
     );
-    if steps.made_bindable() {
+    if made_bindable {
         text += &format!(
             "{} is 1 now: IPv6 addresses can be bound that no device has\n",
             nonlocal_bind::NAME
         );
+    }
+    let found =
+        Found::find(&mut route, &DEVICES, &ranges).doing(|| "look for other rules".to_owned())?;
+    for warning in found.warnings(&ranges) {
+        eprintln!("dispatchctl: warning: {warning}");
     }
     Ok(text)
 }

@@ -93,6 +93,7 @@ mod tests {
             port: None,
             rules: ways.iter().map(rule).collect(),
             local_rules: Vec::new(),
+            other_rules: Vec::new(),
             routes: Vec::new(),
             nonlocal_bind: None,
         }
