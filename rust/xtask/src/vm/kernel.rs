@@ -11,6 +11,9 @@ use anyhow::{bail, ensure, Context, Result};
 
 use crate::{buildroot, guest, paths};
 
+/// Has the kernel's release.
+const RELEASE: &str = "release";
+
 /// A kernel that set-up made.
 pub struct Kernel {
     dir: PathBuf,
@@ -21,7 +24,7 @@ impl Kernel {
     /// The kernel called `name`: `stock` or `debug`.
     pub fn open(name: &str) -> Result<Self> {
         let dir = paths::kernel(name);
-        let release = fs::read_to_string(dir.join("release")).with_context(|| {
+        let release = fs::read_to_string(dir.join(RELEASE)).with_context(|| {
             format!("there is no kernel `{name}` yet: run `cargo xtask setup --kernel {name}`")
         })?;
         Ok(Self {
@@ -35,27 +38,36 @@ impl Kernel {
     /// QEMU starts it at its PVH entry. Without KVM a guest takes three seconds to decompress
     /// its own kernel.
     pub fn vmlinux(&self) -> Result<PathBuf> {
-        let vmlinux = self.dir.join("vmlinux");
-        if !vmlinux.exists() {
+        self.derived("vmlinux", |new| {
             let vmlinuz = self.dir.join("vmlinuz");
             let image =
                 fs::read(&vmlinuz).with_context(|| format!("can't read {}", vmlinuz.display()))?;
             let payload = payload(&image)
                 .with_context(|| format!("{} is no kernel image", vmlinuz.display()))?;
-            whole(&vmlinux, |new| decompress(payload, new))?;
-        }
-        Ok(vmlinux)
+            decompress(payload, new)
+        })
     }
 
     /// An image of its `/lib/modules`, made the first time.
     pub fn modules_image(&self) -> Result<PathBuf> {
-        let image = self.dir.join("modules.erofs");
-        if !image.exists() {
-            whole(&image, |new| {
-                guest::image(&self.dir.join("modules/lib/modules"), new)
-            })?;
+        self.derived("modules.erofs", |new| {
+            guest::image(&self.dir.join("modules/lib/modules"), new)
+        })
+    }
+
+    /// The file `name` that is made of what set-up made: now, if there is none yet or set-up has
+    /// made another kernel since.
+    fn derived(&self, name: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+        let path = self.dir.join(name);
+        let time = |path: &Path| path.metadata().and_then(|of| of.modified());
+        // The last that set-up writes.
+        let release = self.dir.join(RELEASE);
+        let kernels =
+            time(&release).with_context(|| format!("can't read {}", release.display()))?;
+        if time(&path).map_or(true, |made| made <= kernels) {
+            whole(&path, make)?;
         }
-        Ok(image)
+        Ok(path)
     }
 
     /// The files of `names` and of what they depend on, in the order to load them.
@@ -154,6 +166,8 @@ fn files_of_modules<'a>(list: &'a str, names: &[&str]) -> Vec<&'a str> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, SystemTime};
+
     use super::*;
 
     #[test]
@@ -169,6 +183,28 @@ mod tests {
                 "kernel/net/virtio_net.ko.xz"
             ]
         );
+    }
+
+    #[test]
+    fn what_is_made_of_a_kernel_is_made_again_when_there_is_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let kernel = Kernel {
+            dir: dir.path().to_owned(),
+            release: String::new(),
+        };
+        let release = fs::File::create(dir.path().join(RELEASE)).unwrap();
+        let made = |content: &str| {
+            let path = kernel
+                .derived("made", |new| Ok(fs::write(new, content)?))
+                .unwrap();
+            fs::read_to_string(path).unwrap()
+        };
+        release.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(made("of the first"), "of the first");
+        assert_eq!(made("again"), "of the first");
+        let later = SystemTime::now() + Duration::from_secs(1);
+        release.set_modified(later).unwrap();
+        assert_eq!(made("of the second"), "of the second");
     }
 
     #[test]
