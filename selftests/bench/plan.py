@@ -18,6 +18,10 @@ BATCHES = {
     "unrelated": (100, 21),
 }
 
+# Of how many numbers it is where nothing is compared with figures that are kept: such medians still agree within
+# 0.5 %, which a whole run has time for.
+FEWER = 9
+
 # What runs every 2 seconds takes longer than a batch where tables are full: batches are spread.
 PAUSE = 97
 
@@ -42,6 +46,26 @@ class Configuration:
         ]
         over = "" if self.version is IPV4 else f" over {self.version}"
         return ", ".join([self.dispatcher.name + over, *around])
+
+    def batches(self, client, operation):
+        """How many operations make one number, and of how many numbers it is the median."""
+        operations, batches = BATCHES[operation]
+        kept = (dispatchers.Dispatcher, dispatchers.TcpDispatch, dispatchers.TcpDispatchTuned)
+        if self.dispatcher in kept and self.version is IPV4 and client == "remote":
+            return operations, batches
+        return operations, FEWER
+
+    def only(self, clients, operations):
+        """The same with fewer clients and operations; None is all."""
+        wanted = ((client, what) for client, what in self.wanted if client in (clients or [client]))
+        return dataclasses.replace(self, wanted=tuple(one for one in wanted if one[1] in (operations or [one[1]])))
+
+    def cost(self):
+        """How long it takes, about: 1 is as long as round trips."""
+        operations = sum(3 if operation == "connect" else 1 for _, operation in self.wanted)
+        if issubclass(self.dispatcher, dispatchers.Proxy):
+            operations *= 2
+        return 1 + operations + self.connections / 50_000 + self.services / 1_000
 
     def start(self):
         """The dispatcher, set up."""
@@ -82,3 +106,26 @@ def full():
         "over IPv6 bulk, an unrelated service, a local client, 64 processes, other connections and "
         "10,000 services: a run has no time for them"
     )
+
+
+def partition(text):
+    """M and N of an argument M/N."""
+    number, shares = map(int, text.split("/"))
+    if not 1 <= number <= shares:
+        raise ValueError
+    return number, shares
+
+
+def share(configurations, number, shares):
+    """What one of several VMs measures, in the plan's order: all take about as long.
+
+    Direct is in each share: what a dispatcher adds is some percent of it, so that two VMs would have to
+    agree in it far better than two measurements do.
+    """
+    direct = [one for one in configurations if one.dispatcher is dispatchers.Dispatcher]
+    parts = [[] for _ in range(shares)]
+    for one in sorted((one for one in configurations if one not in direct), key=Configuration.cost, reverse=True):
+        min(parts, key=lambda part: sum(map(Configuration.cost, part))).append(one)
+    mine = parts[number - 1]
+    mine += [one for one in direct if shares == 1 or one.version in {other.version for other in mine}]
+    return [one for one in configurations if one in mine]

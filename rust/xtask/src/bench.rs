@@ -6,7 +6,9 @@ mod chart;
 mod figures;
 mod report;
 mod table;
+mod vms;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -25,7 +27,7 @@ use report::Report;
 /// What measures, in the guest.
 const RUNNER: &str = "/opt/tcp_dispatch/selftests/bench/run";
 
-/// The guest's memory in megabytes: room for a million connections of each dispatcher.
+/// A guest's memory in megabytes: room for a million connections of each dispatcher.
 const MEGABYTES: u32 = 3072;
 
 /// How long it may take on a busy machine.
@@ -51,7 +53,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let started = Instant::now();
     let report = match &args.from {
         Some(file) => read(file)?,
-        None => measure(if args.quick { &["--quick"] } else { &[] })?,
+        None => measure(if args.quick { &["--quick"] } else { &[] }, vms())?,
     };
     print!("{}", table::all(&report));
     println!();
@@ -61,6 +63,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let disagreements = report.measurements.iter().filter(|one| !one.agrees());
     for one in disagreements {
         println!("{}", one.disagreement());
+    }
+    for line in report.disagreements_of_vms() {
+        println!("{line}");
     }
     if args.from.is_none() {
         let path = paths::build().join("bench.json");
@@ -141,46 +146,73 @@ fn guard(report: Report) -> Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
         let mut arguments = vec!["--quick", "--dispatcher", "direct"];
+        let mut dispatchers = BTreeSet::new();
         for finding in &suspected {
+            dispatchers.insert(&finding.dispatcher);
             arguments.extend(["--dispatcher", &finding.dispatcher]);
             arguments.extend(["--operation", &finding.operation]);
         }
-        runs.push(measure(&arguments)?);
+        // None is to measure direct alone.
+        let vms = vms().min(dispatchers.len() as u32);
+        runs.push(measure(&arguments, vms)?);
     }
 }
 
-/// Boots the VM, counting instructions, and has it measure.
-fn measure(arguments: &[&str]) -> Result<Report> {
+/// How many VMs share what is measured: each takes a core, and measures direct itself.
+fn vms() -> u32 {
+    const MOST: usize = 2;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    cores.min(MOST) as u32
+}
+
+/// Boots VMs that count instructions, and has each of them measure its share.
+fn measure(arguments: &[&str], vms: u32) -> Result<Report> {
     setup::ensure("stock")?;
+    let (jobs, printed): (Vec<_>, Vec<_>) = (1..=vms).map(|vm| job(arguments, vm, vms)).unzip();
+    match vms {
+        1 => eprintln!("booting Linux in a VM that counts instructions"),
+        _ => eprintln!("booting Linux in {vms} VMs that count instructions"),
+    }
+    let mut reports = Vec::new();
+    for (outcome, printed) in vm::boot_all(jobs)?.into_iter().zip(printed) {
+        match &outcome.verdict {
+            Ok(0) => {}
+            Ok(status) => bail!("the measurements failed with status {status}: see above"),
+            Err(_) => bail!(outcome.failure().unwrap_or_default()),
+        }
+        reports.push(Report::read(&String::from_utf8_lossy(&printed.take()))?);
+    }
+    let report = Report::of_vms(reports)?;
+    ensure!(
+        !report.measurements.is_empty(),
+        "the guests measured nothing"
+    );
+    Ok(report)
+}
+
+/// What one of the VMs is to do, and what it will have printed.
+fn job(arguments: &[&str], vm: u32, vms: u32) -> (Job, Kept) {
     let printed = Kept::default();
-    let machine = MachineArgs {
-        kernel: "stock".into(),
-        kvm: false,
-        icount: true,
-        cpus: 1,
-        memory: Some(MEGABYTES),
-    };
+    let partition = format!("--partition={vm}/{vms}");
     let job = Job {
-        machine,
+        machine: MachineArgs {
+            kernel: "stock".into(),
+            kvm: false,
+            icount: true,
+            cpus: 1,
+            memory: Some(MEGABYTES),
+        },
         module: true,
         share: None,
         plugin: None,
         input: Input::None,
         output: Output::To(printed.sink()),
         timeout: Some(TIMEOUT),
-        command: [RUNNER].iter().chain(arguments).map(Into::into).collect(),
+        command: [RUNNER, &partition]
+            .iter()
+            .chain(arguments)
+            .map(Into::into)
+            .collect(),
     };
-    eprintln!("booting Linux in a VM that counts instructions");
-    let outcome = vm::boot(job)?;
-    match &outcome.verdict {
-        Ok(0) => {}
-        Ok(status) => bail!("the measurements failed with status {status}: see above"),
-        Err(_) => bail!(outcome.failure().unwrap_or_default()),
-    }
-    let report = Report::read(&String::from_utf8_lossy(&printed.take()))?;
-    ensure!(
-        !report.measurements.is_empty(),
-        "the guest measured nothing"
-    );
-    Ok(report)
+    (job, printed)
 }

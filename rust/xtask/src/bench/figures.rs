@@ -195,8 +195,8 @@ fn mean(costs: impl Iterator<Item = (f64, f64)>) -> Option<(f64, f64)> {
 /// What a dispatcher adds to direct over IPv4, and what the measurements leave open of that. IPv6
 /// isn't guarded, since quick runs don't measure it.
 fn cost(report: &Report, dispatcher: &str, operation: &str) -> Option<(f64, f64)> {
-    let direct = report.direct(IPV4, "remote", operation)?;
     let one = report.plain(dispatcher, IPV4, "remote", operation)?;
+    let direct = report.direct_of(one)?;
     Some((one.count() - direct.count(), one.spread() + direct.spread()))
 }
 

@@ -39,6 +39,12 @@ pub struct Measurement {
     pub instructions: f64,
     /// The same, measured once more.
     pub again: f64,
+    /// Where in the plan its configuration is.
+    #[serde(default)]
+    pub place: u32,
+    /// Which of the VMs of a run measured it.
+    #[serde(default)]
+    pub vm: u32,
 }
 
 /// What a connection takes of the kernel's memory.
@@ -181,9 +187,17 @@ impl Report {
         Some(one.count() / self.direct_of(one)?.count())
     }
 
-    /// What a measurement is compared with: direct over the same family, from the same client.
-    fn direct_of(&self, one: &Measurement) -> Option<&Measurement> {
-        self.direct(&one.family, &one.client, &one.operation)
+    /// What a measurement is compared with: direct in the same VM, over the same family, from the
+    /// same client.
+    pub fn direct_of(&self, one: &Measurement) -> Option<&Measurement> {
+        self.measurements.iter().find(|direct| {
+            direct.dispatcher == "direct"
+                && direct.is_plain()
+                && direct.vm == one.vm
+                && direct.family == one.family
+                && direct.client == one.client
+                && direct.operation == one.operation
+        })
     }
 
     /// The names of the dispatchers of a family, in the order of their measurements.
@@ -248,6 +262,8 @@ pub mod tests {
             services: 1,
             instructions: both[0],
             again: both[1],
+            place: 0,
+            vm: 0,
         }
     }
 
