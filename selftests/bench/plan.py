@@ -98,10 +98,8 @@ def full():
     plan += [Configuration(each, few, processes=64) for each in tables]
     plan += [Configuration(each, few, services=10_000) for each in tables]
     plan += [Configuration(each, few, connections=10_000) for each in tables]
-    # It comes before the peers, whose memory is given back late. Of IPVS's entries a million were not
-    # there in the time that a run has.
-    plan += [Configuration(tables[0], few, connections=1_000_000)]
-    plan += [Configuration(each, few, connections=200_000) for each in tables[1:]]
+    # The layer comes before the peers, whose memory is given back late.
+    plan += [Configuration(each, few, connections=1_000_000) for each in tables]
     return plan, (
         "over IPv6 bulk, an unrelated service, a local client, 64 processes, other connections and "
         "10,000 services: a run has no time for them"

@@ -4,11 +4,14 @@
 //!
 //! Both do as little as they can, so that what is counted is the kernel's.
 
+mod conntrack;
 mod fill;
 mod idle;
+mod ipvs;
 mod load;
 mod marker;
 mod measure;
+mod netlink;
 mod operation;
 mod serve;
 mod sk_lookup;
@@ -130,13 +133,25 @@ enum Command {
         /// How many
         number: u16,
     },
-    /// Send the first packets of connections by a TUN device
-    Syns {
-        /// The device, which is there
-        device: String,
-        /// Where they go
+    /// Give IPVS, whose backup daemon hears of them by lo, entries of other connections
+    IpvsConnections {
+        /// The service
         #[arg(value_name = "ADDRESS:PORT")]
         service: SocketAddrV4,
+        /// The process that they are assigned to
+        #[arg(value_name = "ADDRESS:PORT")]
+        process: SocketAddrV4,
+        /// How many
+        number: u32,
+    },
+    /// Give connection tracking entries of other connections, whose destination is translated
+    ConntrackConnections {
+        /// The service
+        #[arg(value_name = "ADDRESS:PORT")]
+        service: SocketAddrV4,
+        /// The process that they are assigned to
+        #[arg(value_name = "ADDRESS:PORT")]
+        process: SocketAddrV4,
         /// How many
         number: u32,
     },
@@ -190,10 +205,15 @@ fn main() -> Result<()> {
             process,
             number,
         } => fill::services(service, process, number),
-        Command::Syns {
-            device,
+        Command::IpvsConnections {
             service,
+            process,
             number,
-        } => fill::syns(&device, service, number),
+        } => ipvs::connections(service, process, number),
+        Command::ConntrackConnections {
+            service,
+            process,
+            number,
+        } => conntrack::connections(service, process, number),
     }
 }
