@@ -133,9 +133,14 @@ impl<A: Family> Connection<A> {
         mark: u32,
         guard: &'rcu Guard,
     ) -> Option<DstRef<'rcu>> {
+        self.route.get_or(guard, || self.look_up_route(net, mark))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look_up_route(&self, net: &Net, mark: u32) -> Option<Dst> {
         let (service, client) = (self.service_address(), self.client());
-        self.route
-            .get_or(guard, || Dst::route(net, service, client, mark, self.iif))
+        Dst::route(net, service, client, mark, self.iif)
     }
 
     fn is_at(&self, stage: Stage) -> bool {
