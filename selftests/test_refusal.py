@@ -171,12 +171,10 @@ def a_connection_whose_entry_was_deleted_is_reset_by_TCP(net):
 @test(only=IPV4)
 def no_connection_is_assigned_by_hand_to_a_broadcast_address(net):
     net.control.serve(net.service, net.processes[0])
-    everyone = str(ipaddress.ip_network(net.near_network).broadcast_address)
-    error = check.raises(
-        NetlinkError, net.control.connection_add, endpoint(everyone, 43000), net.service, net.processes[0]
-    )
+    everyone = endpoint(str(ipaddress.ip_network(net.near_network).broadcast_address), 43000)
+    error = check.raises(NetlinkError, net.control.connection_add, everyone, net.service, net.processes[0])
     check.equal((error.name, error.message), ("EADDRNOTAVAIL", "the address of many, not of a client"), "the error")
-    check.equal(net.control.connections(), [], "connections")
+    check.equal(net.control.connections(client=everyone), [], "its entries")
 
 
 @test

@@ -128,8 +128,11 @@ class Attack:
         ]
         self._generator = generator(seed, version=net.version, honest=honest)
 
-    def run(self, first, end):
-        """Sends the packets from `first` on, up to but without `end`, and checks all that must hold."""
+    def run(self, first, end, tell=lambda number: None):
+        """Sends the packets from `first` on, up to but without `end`, and checks all that must hold.
+
+        `tell` is told the number behind the last packet of each round that did no harm.
+        """
         stop, honest = self._begin_honest()
         at = first
         try:
@@ -137,6 +140,7 @@ class Attack:
                 since, at = at, min(end, at - at % ROUND + ROUND)
                 self._round(since, at)
                 check.true(not select.select([honest], [], [], 0)[0], "the honest clients ended early")
+                tell(at)
             since = first
             self._end_honest(stop, honest)
             self._nothing_left()
