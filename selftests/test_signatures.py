@@ -156,7 +156,7 @@ def a_signed_connection_to_a_service_is_refused_and_told(net):
                 # While connect() has the socket, the error is for later, and the SYN is sent again.
                 sent = sum(seen.source == source for seen in wire.segments())
                 check.equal(net.control.drops("signed", net.service), sent, "what the service counted")
-                check.equal(net.control.connections(), [], "entries")
+                check.equal(net.control.connections(client=source), [], "entries")
 
 
 @test
