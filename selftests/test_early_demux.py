@@ -11,7 +11,7 @@
 import contextlib
 import json
 
-from lib import background, check, daemon, dispatch, namespace, topology, tracing
+from lib import background, check, daemon, dispatch, namespace, topology, tracing, wait
 from lib.client import Client, who
 from lib.ip import IPV4, IPV6, endpoint, host_of, port_of
 from lib.runner import test
@@ -38,9 +38,13 @@ def _routed(net, what):
 
 
 def _check_not_routed(net, client, where):
-    client.who()
-    routed = _routed(net, client.who)
-    check.true(routed < _QUESTIONS / 5, f"{where}: {routed} packets were routed, of {_QUESTIONS} questions")
+    # A socket remembers no route of a packet that has to wait until its process lets go of it, and on a
+    # busy computer each may. The first one after a pause need not.
+    counts = []
+    try:
+        wait.until(lambda: counts.append(_routed(net, client.who)) or counts[-1] < _QUESTIONS / 5, "few are routed")
+    except check.Failed as error:
+        raise check.Failed(f"{where}: {error}: packets routed of {_QUESTIONS} questions: {counts}") from None
 
 
 def _check_routed(net, client, where):
@@ -79,7 +83,9 @@ def _second_link(net):
     try:
         yield
     finally:
-        net.server.ip("link del eth1")
+        net.client.ip(f"route del {net.other_host}")
+        # Its other end goes with it, wherever that is.
+        net.client.ip("link del eth1")
 
 
 @test
