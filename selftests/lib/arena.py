@@ -24,7 +24,7 @@ from . import background, check, daemon, kernel_log, packet, slabs, topology, tu
 from .client import Client
 from .generator import ROUND, VICTIMS, Generator
 from .ip import IPV4, endpoint, host_of
-from .packet import ACK, PSH, SYN
+from .packet import ACK, PSH, RST, SYN
 
 _LIMIT = 20_000
 _LENGTH = 100_000
@@ -206,28 +206,33 @@ class Attack:
 
     def _open_victim(self, client, first):
         """Opens a connection by packets, and has the process answer. Returns the next numbers of both sides."""
+        end = time.monotonic() + wait.DEADLINE
+        question = b"there?\n"
 
-        def answer(flags, data):
-            """Sends until the answer comes, as a client does."""
-            end = time.monotonic() + wait.DEADLINE
+        def answer(flags, *numbers, payload=b""):
+            """Sends until the answer comes, as a client does; none if the server knows nothing of it any more."""
             while time.monotonic() < end:
-                self._tun.send(bytes(10) + data)
+                self._tun.send(bytes(10) + packet.segment(client, self._victims, *numbers, payload=payload))
                 again = time.monotonic() + wait.SCALE
                 while time.monotonic() < again:
                     for seen in filter(None, map(packet.parse, self._look())):
-                        if seen.destination == client and seen.flags & flags == flags:
+                        if seen.destination == client and seen.flags & (flags | RST):
                             check.equal(seen.source, self._victims, "who answers a victim")
-                            return seen
+                            if seen.flags & RST:
+                                return None
+                            if seen.flags & flags == flags:
+                                return seen
                     select.select([self._tun], [], [], 0.1)
             raise check.Failed(f"no answer to {client}")
 
-        to = (client, self._victims)
-        seen = answer(SYN | ACK, packet.segment(*to, SYN, first))
-        question = b"there?\n"
-        seen = answer(PSH, packet.segment(*to, PSH | ACK, first + 1, seen.sequence + 1, question))
-        numbers = first + 1 + len(question), seen.sequence + seen.payload
-        self._tun.send(bytes(10) + packet.segment(*to, ACK, *numbers))
-        return numbers
+        while True:
+            seen = answer(SYN | ACK, SYN, first)
+            # A handshake that takes seconds, on a busy computer, is given up by then.
+            seen = seen and answer(PSH, PSH | ACK, first + 1, seen.sequence + 1, payload=question)
+            if seen:
+                numbers = first + 1 + len(question), seen.sequence + seen.payload
+                self._tun.send(bytes(10) + packet.segment(client, self._victims, ACK, *numbers))
+                return numbers
 
     def _begin_honest(self):
         stop, stopper = os.pipe()
