@@ -120,12 +120,12 @@ impl Figures {
         paths::checkout().join("selftests/bench/figures.json")
     }
 
-    /// The figures of a run.
-    pub fn of(report: &Report) -> Self {
+    /// The figures of runs: the mean of those that measured each.
+    pub fn of(runs: &[Report]) -> Self {
         let mut adds = Adds::new();
         for dispatcher in OURS {
             for (operation, _) in GUARDED {
-                if let Some((cost, _)) = cost(report, dispatcher, operation) {
+                if let Some((cost, _)) = mean_cost(runs, dispatcher, operation) {
                     let one = adds.entry(dispatcher.into()).or_default();
                     one.insert(operation.into(), (cost * 10.0).round() / 10.0);
                 }
@@ -134,7 +134,10 @@ impl Figures {
         Self {
             what: "instructions that the layer adds to direct: IPv4, remote client, one process"
                 .into(),
-            versions: report.versions.clone(),
+            versions: runs
+                .first()
+                .map(|run| run.versions.clone())
+                .unwrap_or_default(),
             adds,
         }
     }
@@ -165,10 +168,7 @@ impl Figures {
                 let direct = runs
                     .iter()
                     .find_map(|run| run.direct(IPV4, "remote", operation));
-                let cost = mean(
-                    runs.iter()
-                        .filter_map(|run| cost(run, dispatcher, operation)),
-                );
+                let cost = mean_cost(runs, dispatcher, operation);
                 if let (Some(&figure), Some(direct), Some((adds, spread))) =
                     (figures.get(operation), direct, cost)
                 {
@@ -192,6 +192,14 @@ fn mean(costs: impl Iterator<Item = (f64, f64)>) -> Option<(f64, f64)> {
     (!costs.is_empty()).then(|| (adds / runs, squares.sqrt() / runs))
 }
 
+/// The mean of what runs measured of it.
+fn mean_cost(runs: &[Report], dispatcher: &str, operation: &str) -> Option<(f64, f64)> {
+    let costs = runs
+        .iter()
+        .filter_map(|run| cost(run, dispatcher, operation));
+    mean(costs)
+}
+
 /// What a dispatcher adds to direct over IPv4, and what the measurements leave open of that. IPv6
 /// isn't guarded, since quick runs don't measure it.
 fn cost(report: &Report, dispatcher: &str, operation: &str) -> Option<(f64, f64)> {
@@ -202,6 +210,8 @@ fn cost(report: &Report, dispatcher: &str, operation: &str) -> Option<(f64, f64)
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use super::super::report::tests::{measurement, over_ipv6, report};
     use super::*;
 
@@ -212,10 +222,21 @@ mod tests {
         ])
     }
 
+    fn figures(run: &Report) -> Figures {
+        Figures::of(slice::from_ref(run))
+    }
+
     fn verdict(before: &Report, now: &Report) -> Verdict {
-        let findings = Figures::of(before).compare(std::slice::from_ref(now));
+        let findings = figures(before).compare(slice::from_ref(now));
         assert_eq!(findings.len(), 1);
         findings[0].verdict
+    }
+
+    #[test]
+    fn figures_are_the_mean_of_the_runs() {
+        let runs = [39_000.0, 39_060.0, 39_300.0].map(|ours| run([36_000.0; 2], [ours; 2]));
+        let mean = run([36_000.0; 2], [39_120.0; 2]);
+        assert_eq!(Figures::of(&runs), figures(&mean));
     }
 
     #[test]
@@ -270,7 +291,7 @@ mod tests {
 
     #[test]
     fn several_runs_tell_what_one_leaves_open() {
-        let figures = Figures::of(&run([36_000.0; 2], [39_000.0; 2]));
+        let figures = figures(&run([36_000.0; 2], [39_000.0; 2]));
         let noisy = || run([35_900.0, 36_100.0], [39_000.0; 2]);
         let verdict = |runs: &[Report]| figures.compare(runs)[0].verdict;
         assert_eq!(verdict(&[noisy()]), Verdict::Unclear);
@@ -299,14 +320,14 @@ mod tests {
                 over_ipv6("tcp_dispatch", "connect", [160_000.0; 2]),
             ],
         );
-        assert_eq!(Figures::of(&both), Figures::of(&alone));
+        assert_eq!(figures(&both), figures(&alone));
         assert_eq!(verdict(&alone, &both), Verdict::Same);
     }
 
     #[test]
     fn what_was_written_is_read_again() {
         let path = std::env::temp_dir().join(format!("figures-{}.json", std::process::id()));
-        let figures = Figures::of(&run([36_000.0; 2], [39_000.0; 2]));
+        let figures = figures(&run([36_000.0; 2], [39_000.0; 2]));
         figures.write(&path).unwrap();
         assert_eq!(Figures::read(&path).unwrap(), Some(figures));
         fs::remove_file(&path).unwrap();
