@@ -25,7 +25,7 @@ use kernel::{
     },
     time::{Instant, Monotonic},
 };
-use pin_init::{pin_data, PinInit};
+use pin_init::{init, pin_data, PinInit};
 
 /// A connection.
 ///
@@ -83,7 +83,7 @@ impl<A: Family> Connection<A> {
         let address = A::address(process.address).ok_or(EAFNOSUPPORT)?;
         let to_process = Tuple::new(client, address);
         RcuArc::new(
-            Self {
+            init!(Self {
                 by_client: Node::new(Tuple::new(client, service)),
                 by_process: Node::new(to_process),
                 process,
@@ -92,7 +92,7 @@ impl<A: Family> Connection<A> {
                 iif,
                 stage: Atomic::new(Stage::Making as i32),
                 misses: Atomic::new(0),
-            },
+            }),
             GFP_ATOMIC,
         )
     }

@@ -12,6 +12,7 @@ use core::{
 };
 use kernel::{
     alloc::Flags,
+    init::InPlaceInit,
     prelude::*,
     sync::{
         atomic::{ordering, Atomic, AtomicType},
@@ -19,6 +20,7 @@ use kernel::{
     },
     types::Opaque,
 };
+use pin_init::{init, Init};
 
 /// What an [`RcuArc`] points to.
 #[repr(C)]
@@ -58,14 +60,17 @@ unsafe impl<T: Send + Sync + 'static> Send for RcuArc<T> {}
 unsafe impl<T: Send + Sync + 'static> Sync for RcuArc<T> {}
 
 impl<T: Send + Sync + 'static> RcuArc<T> {
-    /// Puts `value` on the heap.
-    pub(crate) fn new(value: T, flags: Flags) -> Result<Self> {
-        let boxed = KBox::new(
-            RcuBox {
+    /// Puts what `value` makes, or a value, on the heap.
+    pub(crate) fn new<E>(value: impl Init<T, E>, flags: Flags) -> Result<Self>
+    where
+        Error: From<E>,
+    {
+        let boxed = KBox::init(
+            init!(RcuBox {
                 references: Atomic::new(1),
                 head: Opaque::zeroed(),
-                value,
-            },
+                value <- value,
+            }? E),
             flags,
         )?;
         // INVARIANT: The one reference is this one.
