@@ -72,7 +72,7 @@ soak: cargo
 		/opt/tcp_dispatch/selftests/soak --minutes $(MINUTES)
 
 profile: cargo
-	@$(XTASK) profile --operation $(OPERATION) --client $(CLIENT) $(DISPATCHER) $(AGAINST)
+	@$(XTASK) profile --operation $(OPERATION) --client $(CLIENT) '$(DISPATCHER)' '$(AGAINST)'
 
 lines: cargo
 	@$(XTASK) lines

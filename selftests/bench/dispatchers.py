@@ -129,6 +129,18 @@ class Dispatcher:
         """Takes away what doesn't go with the namespaces."""
 
 
+class Routes(Dispatcher):
+    """None, beside a rule and a local route as the layer needs them: what those cost by themselves."""
+
+    name = "rule and local route"
+
+    def setup(self):
+        self.server.ip("rule add pref 990 from 10.77.0.0/16 lookup 77")
+        self.server.ip("route add default dev eth0 table 77")
+        self.server.ip("route add local 10.77.0.0/16 dev lo")
+        super().setup()
+
+
 class TcpDispatch(Dispatcher):
     """This project's layer, as `dispatchctl up` installs it."""
 
@@ -328,7 +340,11 @@ stream {{
         self.start("nginx", text, "-c")
 
 
-ALL = {
+# What a whole run compares.
+COMPARED = {
     one.name: one
     for one in (Dispatcher, TcpDispatch, TcpDispatchTuned, Ipvs, NftDnat, SkLookup, Reuseport, Haproxy, Nginx)
 }
+
+# What can be looked at.
+ALL = COMPARED | {Routes.name: Routes}

@@ -80,7 +80,7 @@ def quick():
     """What the guard needs, and a sentence on what it does without."""
     wanted = _all(["remote"], ["round-trip", "connect", "echo", "unrelated"])
     names = ("direct", "tcp_dispatch", "tcp_dispatch, tuned", "IPVS NAT")
-    plan = [Configuration(dispatchers.ALL[name], wanted) for name in names]
+    plan = [Configuration(dispatchers.COMPARED[name], wanted) for name in names]
     return plan, "IPv6: a quick run has no time for it"
 
 
@@ -88,13 +88,13 @@ def full():
     """All of it, and a sentence on what isn't in it."""
     operations = ["round-trip", "connect", "echo", "send", "receive"]
     wanted = _all(["remote"], [*operations, "unrelated"]) + _all(["local"], operations)
-    plan = [Configuration(each, wanted) for each in dispatchers.ALL.values()]
+    plan = [Configuration(each, wanted) for each in dispatchers.COMPARED.values()]
     # Before full tables, which some dispatchers are slow to give back. What tunes the layer is IPv4's.
     over_ipv6 = _all(["remote"], ["round-trip", "connect", "echo"])
-    either = [each for each in dispatchers.ALL.values() if each is not dispatchers.TcpDispatchTuned]
+    either = [each for each in dispatchers.COMPARED.values() if each is not dispatchers.TcpDispatchTuned]
     plan += [Configuration(each, over_ipv6, version=IPV6) for each in either]
     few = _all(["remote"], ["round-trip", "connect"])
-    tables = [dispatchers.ALL[name] for name in ("tcp_dispatch", "IPVS NAT", "nft DNAT")]
+    tables = [dispatchers.COMPARED[name] for name in ("tcp_dispatch", "IPVS NAT", "nft DNAT")]
     plan += [Configuration(each, few, processes=64) for each in tables]
     plan += [Configuration(each, few, services=10_000) for each in tables]
     plan += [Configuration(each, few, connections=10_000) for each in tables]
