@@ -78,10 +78,24 @@ ALL = [
     *_each("mptcp/mptcp_sockopt", "", "-6"),
     *_each("mptcp/mptcp_inq", "-t tcp", "-6 -t tcp", "-r tcp", "-6 -r tcp", "-r tcp -t tcp"),
     Kselftest("mptcp/diag.sh", is_long=True),
+    Kselftest("mptcp/mptcp_sockopt.sh", is_long=True),
     # Nothing of it is up to chance: no delay, no loss, and a length.
     *_each("mptcp/mptcp_connect.sh", "-t -t -d 0 -l 0% -r 0 -e gro -f 50000", is_long=True),
-    # Among others.
+    # Netfilter and IPVS.
+    Kselftest("netfilter/conntrack_tcp_unreplied.sh"),
+    Kselftest("netfilter/conntrack_vrf.sh"),
+    Kselftest("netfilter/ipvs.sh"),
+    Kselftest("netfilter/nf_nat_edemux.sh"),
+    Kselftest("netfilter/nft_conntrack_helper.sh"),
+    Kselftest("netfilter/nft_flowtable.sh", is_long=True),
+    Kselftest("netfilter/nft_nat.sh"),
+    Kselftest("netfilter/nft_nat_zones.sh", is_long=True),
     Kselftest("netfilter/nft_synproxy.sh"),
+    Kselftest("netfilter/nft_tproxy_tcp.sh"),
+    # Routes and links.
+    Kselftest("tcp_ecmp_failover.sh"),
+    # Those of its tests that transfer by TCP.
+    *_each("pmtu.sh", "pmtu_ipv4_br_vxlan4_exception", "pmtu_ipv6_br_vxlan6_exception"),
     Kselftest("icmp.sh"),
     Kselftest("vrf_route_leaking.sh", is_long=True),
     *_each("fcnal-test.sh", "-t ipv4_tcp", "-t ipv6_tcp", is_long=True),
@@ -91,10 +105,8 @@ ALL = [
 LEFT_OUT = {
     "packetdrill/*.pkt": "Debian has no packetdrill",
     "tfo_passive.sh": "Debian's kernel has no netdevsim",
-    "big_tcp.sh": "the guest has no netperf and no iptables",
-    "pmtu.sh": "its parts with TCP need socat, which the guest has not",
-    "tcp_ecmp_failover.sh": "needs socat",
-    "gre_gso.sh": "needs socat",
+    "big_tcp.sh": "needs netperf, which is not free",
+    "gre_gso.sh": "gives a transfer one second",
     "tcp_mmap": "measures, by 32 GB",
     "fin_ack_lat.sh": "measures latency, which emulation has none of",
     "epoll_busy_poll": "needs libcap's headers",
@@ -102,10 +114,11 @@ LEFT_OUT = {
     "test_so_rcv.sh": "is about UDP",
     "lib/gro": "needs Python libraries of the kernel's and two machines",
     "io_uring_zerocopy_tx.sh": "needs a device that can",
-    "mptcp/mptcp_sockopt.sh": "needs iptables; its programs run",
-    "mptcp/mptcp_join.sh": "needs iptables",
+    "mptcp/mptcp_join.sh": "measures time, for an hour",
     "mptcp/simult_flows.sh": "measures time",
     "mptcp/mptcp_connect_*.sh": "mptcp_connect.sh once more",
     "tcp_ao/bench-lookups": "measures",
-    "netfilter/*": "those with TCP but nft_synproxy.sh need socat, iptables or conntrack",
+    "netfilter/nft_queue.sh": "needs libmnl's headers",
+    "netfilter/nft_concat_range.sh": "is about sets, by packets of all protocols",
+    "netfilter/nf_conntrack_packetdrill.sh": "Debian has no packetdrill",
 }

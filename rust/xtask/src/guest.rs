@@ -32,9 +32,12 @@ const PACKAGES: &[&str] = &[
     "iproute2",
     "iputils-ping",
     "nftables",
+    "iptables",
+    "conntrack",
     "tcpdump",
     "traceroute",
     "ethtool",
+    "socat",
     // The selftests and the kernel's YNL client.
     "python3",
     "python3-yaml",
