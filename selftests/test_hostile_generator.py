@@ -8,7 +8,7 @@ import collections
 import os
 
 from lib import arena, check
-from lib.ip import IPV4
+from lib.ip import IPV4, IPV6
 from lib.runner import test
 
 _SEED = int(os.environ.get("SELFTEST_SEED", 1))
@@ -30,15 +30,16 @@ def hostile_packets_reach_no_wrong_socket_and_leave_nothing(net):
     return attack.summary()
 
 
-# Seed and number of packets that did harm once.
-_FINDS = [
-    (2, 464),  # a SYN of tun0's broadcast address: the process's answer left with the process address
-]
+# Seed and number of packets that did harm once: SYNs, whose answers left with the process address.
+_FINDS = {
+    IPV4: [(2, 464)],  # of tun0's broadcast address
+    IPV6: [(20261123, 2572)],  # of a link-local address
+}
 
 
-@test(only=IPV4)
+@test
 def hostile_packets_that_did_harm_once_do_none(net):
-    for seed, number in _FINDS:
+    for seed, number in _FINDS[net.version]:
         attack = arena.Attack(net, seed)
         attack.run(number, number + 1)
         check.equal(attack.taken, 1, "packets that the driver took")

@@ -13,7 +13,7 @@ import ipaddress
 
 from lib import capture, check, daemon, inject, topology, wait
 from lib.client import Client, refused, who
-from lib.ip import IPV4, endpoint, port_of
+from lib.ip import IPV4, IPV6, endpoint, port_of
 from lib.netlink import NetlinkError
 from lib.packet import ACK, FIN, PSH, RST, SYN
 from lib.runner import test
@@ -166,6 +166,21 @@ def a_connection_whose_entry_was_deleted_is_reset_by_TCP(net):
     client.send("who")
     check.raises(ConnectionResetError, client.socket.recv, 1)
     wait.until(lambda: not net.control.connections(client=client.address), "no new entry")
+
+
+@test(only=IPV6)
+def a_client_at_a_link_local_address_is_refused_from_the_service_address(net):
+    net.control.serve(net.service, net.processes[0])
+    host = "fe80::77"
+    net.client.ip(f"addr add {host}/64 dev eth0 nodad")
+    with capture.Capture(net.client, "eth0") as wire:
+        connect = lambda: Client(net.client, net.service, source=endpoint(host, 43000), device="eth0")
+        check.raises(ConnectionRefusedError, connect)
+        reset = wire.wait_for(lambda seen: seen.flags & RST, "a reset")
+        check.equal(reset.source, net.service, "the reset's source")
+        check.true(net.process_host(1) not in wire.addresses(), "a process address on the wire")
+    check.equal(net.control.drops("no-process", net.service), 1, "connections refused")
+    check.equal(net.control.connections(client=endpoint(host, 43000)), [], "its entries")
 
 
 @test(only=IPV4)
