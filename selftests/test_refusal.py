@@ -10,10 +10,11 @@
 """
 
 import ipaddress
+import socket
 
 from lib import capture, check, daemon, inject, topology, wait
 from lib.client import Client, refused, who
-from lib.ip import IPV4, IPV6, endpoint, port_of
+from lib.ip import IPV4, IPV6, endpoint, port_of, split
 from lib.netlink import NetlinkError
 from lib.packet import ACK, FIN, PSH, RST, SYN
 from lib.runner import test
@@ -75,6 +76,18 @@ def a_process_that_does_not_listen_is_passed_over(net):
     net.control.serve(net.service, net.process(9), net.processes[0])
     for _ in range(4):
         check.equal(who(net.client, net.service)[0], net.processes[0], "the daemon that served")
+
+
+@test
+def a_process_that_is_bound_to_a_device_is_passed_over(net):
+    bound = net.process(7)
+    with net.server, socket.create_server(split(bound), family=net.version.family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
+        net.control.serve(net.service, bound)
+        _refused_by(net, net.service)
+        net.control.process_add(net.service, net.processes[0])
+        for _ in range(4):
+            check.equal(who(net.client, net.service)[0], net.processes[0], "the daemon that served")
 
 
 @test

@@ -383,6 +383,11 @@ u32 tcp_dispatch_sk_max_ack_backlog(const struct sock *sk)
 	return READ_ONCE(sk->sk_max_ack_backlog);
 }
 
+int tcp_dispatch_sk_bound_dev_if(const struct sock *sk)
+{
+	return READ_ONCE(sk->sk_bound_dev_if);
+}
+
 kuid_t tcp_dispatch_sk_uid(const struct sock *sk)
 {
 	return READ_ONCE(sk->sk_uid);

@@ -91,6 +91,7 @@ int tcp_dispatch_sk_state(const struct sock *sk);
  */
 u32 tcp_dispatch_sk_ack_backlog(const struct sock *sk);
 u32 tcp_dispatch_sk_max_ack_backlog(const struct sock *sk);
+int tcp_dispatch_sk_bound_dev_if(const struct sock *sk);
 kuid_t tcp_dispatch_sk_uid(const struct sock *sk);
 
 /* netlink */

@@ -87,7 +87,7 @@ impl Drop for Dst {
 }
 
 /// Whether the device of that index is a VRF, or another that has a routing table of its own.
-fn is_vrf(net: &Net, index: i32) -> bool {
+pub(super) fn is_vrf(net: &Net, index: i32) -> bool {
     // SAFETY: `net` is valid. The function takes RCU itself.
     unsafe { bindings::tcp_dispatch_netif_index_is_l3_master(net.as_ptr(), index) }
 }

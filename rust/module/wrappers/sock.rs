@@ -4,7 +4,7 @@
 //!
 //! C header: [`include/net/inet_hashtables.h`](srctree/include/net/inet_hashtables.h)
 
-use super::{cred::Uid, inet::Inet, net::Net};
+use super::{cred::Uid, dst, inet::Inet, net::Net};
 use crate::{
     bindings,
     tcp_dispatch_core::{
@@ -146,7 +146,8 @@ impl Listener {
     /// index `iif`. In an RCU read section.
     ///
     /// If several share the address by `SO_REUSEPORT`, it is the one that the hash of the tuple
-    /// chooses, unless a program of theirs chooses another.
+    /// chooses, unless a program of theirs chooses another. One that is bound to a device, and that no
+    /// VRF, is none: TCP answers by its device, past the rule that leads to the port.
     pub(crate) fn find<A: Inet>(
         net: &Net,
         tuple: &Tuple<A>,
@@ -155,6 +156,11 @@ impl Listener {
     ) -> Option<Self> {
         let sk = NonNull::new(A::lookup_listener(net, tuple, iif))?.as_ptr();
         // SAFETY: The listener isn't freed in this read section.
+        let device = unsafe { bindings::tcp_dispatch_sk_bound_dev_if(sk) };
+        if device != 0 && !dst::is_vrf(net, device) {
+            return None;
+        }
+        // SAFETY: As above.
         Some(unsafe {
             Self {
                 accept_queue: bindings::tcp_dispatch_sk_ack_backlog(sk),
