@@ -202,8 +202,8 @@ def a_daemon_that_ends_before_it_listens_is_told_with_its_status(net):
         (("true",), 1, "exit status: 0"),
     ):
         outcome = net.server.result("dispatchctl", "run", SERVICE, "--", *command)
-        check.equal(outcome.returncode, status, f"the exit status of dispatchctl run … {command}")
         shown = outcome.stderr
+        check.equal(outcome.returncode, status, f"the exit status of dispatchctl run … {command}, which says {shown}")
         check.true(f"before it listened on {_FIRST}" in shown and words in shown, f"not a good explanation: {shown}")
         check.true("foreground" in shown, f"no word on what to do: {shown}")
         check.equal(net.control.processes(), {}, "registrations")

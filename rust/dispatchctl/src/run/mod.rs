@@ -33,6 +33,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 /// After this long without a listener the user is told what is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the end of a daemon whose registration ended is waited for.
+const MOMENT: Duration = Duration::from_millis(500);
 /// Exit statuses of a command that can't be executed, as shells have them.
 const NOT_FOUND: u8 = 127;
 const NOT_EXECUTABLE: u8 = 126;
@@ -105,7 +107,7 @@ impl Run {
         match process::add(&mut self.client, self.name, owner, &registered) {
             Ok(()) => {}
             // An owner that has ended can't be one; its end says more.
-            Err(failure) => return Err(self.early_end()?.unwrap_or(failure)),
+            Err(failure) => return Err(self.early_end_or(failure)?),
         }
         self.wait_until_it_listens()?;
         let ProcessName { service, process } = self.name;
@@ -115,7 +117,7 @@ impl Run {
             .process_set(service, process, &active)
             .doing(|| self.doing.clone());
         if let Err(failure) = activated {
-            return Err(self.early_end()?.unwrap_or(failure));
+            return Err(self.early_end_or(failure)?);
         }
         eprintln!(
             "dispatchctl: {} (pid {}) serves {service} at {process}",
@@ -152,7 +154,7 @@ impl Run {
                 Ok(process) if process.listens() => return Ok(()),
                 Ok(_) => {}
                 // Its registration ended with it.
-                Err(failure) => return Err(self.early_end()?.unwrap_or(failure)),
+                Err(failure) => return Err(self.early_end_or(failure)?),
             }
             if !told && start.elapsed() >= PATIENCE {
                 let process = self.name.process;
@@ -165,6 +167,13 @@ impl Run {
             signals::wait(&[self.signals.as_fd(), self.daemon.as_fd()], Some(pause))?;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+
+    /// That the daemon has ended before it listened, or the failure that this would explain. The kernel
+    /// knows of an end a moment before the daemon can be waited for.
+    fn early_end_or(&mut self, failure: Failure) -> Result<Failure, Failure> {
+        signals::wait(&[self.daemon.as_fd()], Some(MOMENT))?;
+        Ok(self.early_end()?.unwrap_or(failure))
     }
 
     /// A failure, if the daemon has ended before it listened.
