@@ -71,7 +71,7 @@ ALL = [
     *_each("msg_zerocopy.sh", "4 tcp -t 1", "6 tcp -t 1"),
     Kselftest("sk_so_peek_off"),
     *_each("tcp_inq", "-4", "-6"),
-    Kselftest("tls"),
+    Kselftest("tls", is_long=True),
     # Signed segments. The kernel's settings allow each 120 s on hardware.
     *(Kselftest(f"tcp_ao/{name}_{version}") for name in _TCP_AO for version in ("ipv4", "ipv6")),
     # MPTCP.
