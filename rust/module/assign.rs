@@ -72,16 +72,6 @@ pub(crate) fn first_packet<A: Family>(
         turn_away(net, &service, segment, signed, guard);
         return Verdict::Consumed;
     }
-    // TCP would answer by the device that the SYN came by, whatever rule leads to the port: answers
-    // would bear the process address.
-    if tuple.source_ip.is_link_local() {
-        let unserved = Unassigned {
-            reason: Drop::NoProcess,
-            full: false,
-        };
-        turn_away(net, &service, segment, unserved, guard);
-        return Verdict::Consumed;
-    }
     match assign(net, &service, &tuple, segment.skb().iif(), guard) {
         Ok(Assigned::New(connection)) => begin(net, segment, &connection, guard),
         Ok(Assigned::Known(connection)) => {
@@ -133,6 +123,11 @@ fn assign<A: Family>(
         reason,
         full: false,
     };
+    // TCP would answer by the device that the SYN came by, whatever rule leads to the port: answers
+    // would bear the process address.
+    if tuple.source_ip.is_link_local() {
+        return Err(unassigned(Drop::NoProcess));
+    }
     let Some(plan) = service.plan(guard) else {
         return Err(unassigned(Drop::NoProcess));
     };
