@@ -105,7 +105,7 @@ ALL = [
 LEFT_OUT = {
     "packetdrill/*.pkt": "Debian has no packetdrill",
     "tfo_passive.sh": "Debian's kernel has no netdevsim",
-    "big_tcp.sh": "needs netperf, which is not free",
+    "big_tcp.sh": "needs netperf, which Debian's main has not",
     "gre_gso.sh": "gives a transfer one second",
     "tcp_mmap": "measures, by 32 GB",
     "fin_ack_lat.sh": "measures latency, which emulation has none of",
@@ -114,7 +114,7 @@ LEFT_OUT = {
     "test_so_rcv.sh": "is about UDP",
     "lib/gro": "needs Python libraries of the kernel's and two machines",
     "io_uring_zerocopy_tx.sh": "needs a device that can",
-    "mptcp/mptcp_join.sh": "measures time, for an hour",
+    "mptcp/mptcp_join.sh": "is long: the kernel's settings allow it half an hour on hardware",
     "mptcp/simult_flows.sh": "measures time",
     "mptcp/mptcp_connect_*.sh": "mptcp_connect.sh once more",
     "tcp_ao/bench-lookups": "measures",
