@@ -3,7 +3,7 @@
 
     client                       server
     198.51.100.2 eth0 ────────── eth0 198.51.100.1
-                                 192.0.2.1:80      service
+                                 192.0.2.1..2:80   services
                                  10.77.0.1..2:80   listening sockets of the test itself
 """
 
@@ -120,3 +120,45 @@ def a_port_that_is_used_again_while_the_old_entry_is_there_has_one_entry(net):
         accepted.close()
         _gone(net.server, 52300)
     net.control.empty()
+
+
+def _serve_both(net):
+    """One process, of two services: it can't tell a client's connections to them apart."""
+    (process, second) = net.processes[:2]
+    processes = _Processes(net)
+    processes.close(second)
+    net.control.serve(net.other_service, process)
+    return processes
+
+
+@test
+def a_port_that_is_used_for_another_service_right_after_a_reset_is_served_by_the_same_process(net):
+    processes = _serve_both(net)
+    source = endpoint(net.client_address, 52400)
+    for service in (net.service, net.other_service) * 3:
+        client = Client(net.client, service, source=source)
+        accepted = processes.accept()[1]
+        (entry,) = net.control.connections(client=source)
+        check.equal(entry["service-address"], service, "the service that its only entry names")
+        client.reset()
+        check.raises(ConnectionResetError, lambda: (accepted.setblocking(True), accepted.recv(1)))
+        accepted.close()
+
+
+@test
+def a_port_in_TIME_WAIT_at_a_process_can_be_used_for_another_service_of_it(net):
+    processes = _serve_both(net)
+    # Else timestamps begin anew for each address, and TCP can't tell which is the newer connection.
+    net.client.sysctl("net/ipv4/tcp_timestamps", 2)
+    source = endpoint(net.client_address, 52500)
+    try:
+        for service in (net.service, net.other_service) * 2:
+            client = Client(net.client, service, source=source)
+            accepted = processes.accept()[1]
+            accepted.close()
+            client.ended()
+            client.close()
+            states = lambda: {each["service-address"]: each["state"] for each in net.control.connections(client=source)}
+            wait.until(lambda: states() == {service: "time-wait"}, "the process's socket gets to TIME_WAIT")
+    finally:
+        net.client.sysctl("net/ipv4/tcp_timestamps", 1)

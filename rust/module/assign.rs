@@ -72,7 +72,7 @@ pub(crate) fn first_packet<A: Family>(
         turn_away(net, &service, segment, signed, guard);
         return Verdict::Consumed;
     }
-    match assign(net, &service, &tuple, segment.skb().iif(), guard) {
+    match assign(net, &service, &mut segment, &tuple, guard) {
         Ok(Assigned::New(connection)) => begin(net, segment, &connection, guard),
         Ok(Assigned::Known(connection)) => {
             ingress::pass(translate_syn(net, segment, &connection, guard))
@@ -115,10 +115,11 @@ struct Unassigned {
 fn assign<A: Family>(
     net: &DispatchNet,
     service: &Service,
+    segment: &mut Segment<'_, A>,
     tuple: &Tuple<A>,
-    iif: i32,
     guard: &Guard,
 ) -> Result<Assigned<A>, Unassigned> {
+    let iif = segment.skb().iif();
     let unassigned = |reason| Unassigned {
         reason,
         full: false,
@@ -155,6 +156,11 @@ fn assign<A: Family>(
                     .map(Assigned::Known)
                     .ok_or(unassigned(Drop::NoMemory));
             }
+            Err(InsertError::Conflict)
+                if make_way(net, segment, connection.to_process(), guard) =>
+            {
+                preferred = Some(at);
+            }
             Err(InsertError::Conflict) => {
                 process.drops.count(Drop::Conflict);
                 reason = Drop::Conflict;
@@ -168,6 +174,20 @@ fn assign<A: Family>(
         reason,
         full: reason == Drop::NoProcess && choice.found_full(),
     })
+}
+
+/// Removes the entry of another service's connection that has ended and looks the same to the process
+/// as the new one. Whether it did.
+fn make_way<A: Family>(
+    net: &DispatchNet,
+    segment: &mut Segment<'_, A>,
+    to_process: &Tuple<A>,
+    guard: &Guard,
+) -> bool {
+    A::of(net)
+        .connections
+        .find_by_process(to_process, guard)
+        .is_some_and(|other| is_over(net, segment, &other) && net.remove(other))
 }
 
 /// Gives the first SYN of a new connection to its process, and keeps the entry if a socket came of
