@@ -10,7 +10,7 @@
 import time
 
 from lib import check, daemon, topology, wait
-from lib.client import Client
+from lib.client import Client, refused
 from lib.ip import endpoint
 from lib.runner import test
 
@@ -162,3 +162,26 @@ def a_port_in_TIME_WAIT_at_a_process_can_be_used_for_another_service_of_it(net):
             wait.until(lambda: states() == {service: "time-wait"}, "the process's socket gets to TIME_WAIT")
     finally:
         net.client.sysctl("net/ipv4/tcp_timestamps", 1)
+
+
+@test
+def a_connection_to_a_process_address_itself_is_not_disturbed_from_the_same_port(net):
+    processes = _Processes(net)
+    first, second = net.processes[:2]
+    source = endpoint(net.host, 52600)
+    with Client(net.server, first, source=source) as direct:
+        process, accepted = processes.accept()
+        check.equal(process, first, "the process of the direct connection")
+        # Each has its turn; to the first the connections would look alike.
+        for _ in range(2):
+            client = Client(net.server, net.service, source=source)
+            process, its_end = processes.accept()
+            check.equal(process, second, "who got the connection of the service")
+            client.reset()
+            its_end.close()
+        net.control.process_del(net.service, second)
+        refused(net.server, net.service, source=source)
+        check.equal(net.control.drops("conflict", net.service), 1, "connections refused for the direct one")
+        direct.send("x")
+        accepted.setblocking(True)
+        check.equal(accepted.recv(2), b"x\n", "what the direct connection carries")

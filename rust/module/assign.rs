@@ -146,7 +146,12 @@ fn assign<A: Family>(
         };
         let connection = Connection::new(tuple.source(), tuple.destination(), process.clone(), iif)
             .map_err(|_| unassigned(Drop::NoMemory))?;
-        match net.insert(connection.clone()) {
+        let inserted = if is_taken(net, segment, connection.to_process(), guard) {
+            Err(InsertError::Conflict)
+        } else {
+            net.insert(connection.clone())
+        };
+        match inserted {
             Ok(()) => return Ok(Assigned::New(connection)),
             Err(InsertError::Exists) => {
                 return A::of(net)
@@ -174,6 +179,23 @@ fn assign<A: Family>(
         reason,
         full: reason == Drop::NoProcess && choice.found_full(),
     })
+}
+
+/// Whether a client on this computer has a connection to the process address itself that looks the
+/// same to the process. No other client can have one.
+fn is_taken<A: Family>(
+    net: &DispatchNet,
+    segment: &mut Segment<'_, A>,
+    to_process: &Tuple<A>,
+    guard: &Guard,
+) -> bool {
+    segment.skb().is_from_loopback()
+        && A::of(net)
+            .connections
+            .find_by_process(to_process, guard)
+            .is_none()
+        && Sock::find(net.net(), to_process, segment.skb().iif())
+            .is_some_and(|sock| !lets_begin(&sock, segment))
 }
 
 /// Removes the entry of another service's connection that has ended and looks the same to the process
@@ -252,11 +274,16 @@ fn is_over<A: Family>(
     segment: &mut Segment<'_, A>,
     connection: &Connection<A>,
 ) -> bool {
-    let Some(sock) = Sock::find(net.net(), connection.to_process(), connection.iif) else {
-        return connection.has_begun();
-    };
-    // The new connection may go to another process. A late copy of an old SYN goes where it went, and
-    // TIME_WAIT answers it.
+    match Sock::find(net.net(), connection.to_process(), connection.iif) {
+        // The new connection may go to another process. A late copy of an old SYN goes where it went,
+        // and TIME_WAIT answers it.
+        Some(sock) => lets_begin(&sock, segment),
+        None => connection.has_begun(),
+    }
+}
+
+/// Whether a socket is in TIME_WAIT and lets a SYN with its addresses begin a new connection.
+fn lets_begin<A: Family>(sock: &Sock, segment: &mut Segment<'_, A>) -> bool {
     sock.time_wait().is_some_and(|time_wait| {
         let sequence = packet::sequence(segment.tcp());
         time_wait.is_over(sequence, options::timestamp(segment.options()))
