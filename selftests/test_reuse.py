@@ -7,6 +7,8 @@
                                  10.77.0.1..2:80   listening sockets of the test itself
 """
 
+import socket
+import sys
 import time
 
 from lib import check, daemon, topology, wait
@@ -52,6 +54,12 @@ def _gone(namespace, port):
     port = f":{port}"
     find = lambda: namespace.run("ss", "-Htan", "sport", "=", port, "or", "dport", "=", port)
     wait.until(lambda: not find(), f"no socket with port {port} is left")
+
+
+def _retransmissions(client):
+    """How many segments a client sent again."""
+    at = 100  # tcpi_total_retrans of struct tcp_info
+    return int.from_bytes(client.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, at + 4)[at:], sys.byteorder)
 
 
 @test
@@ -185,3 +193,16 @@ def a_connection_to_a_process_address_itself_is_not_disturbed_from_the_same_port
         direct.send("x")
         accepted.setblocking(True)
         check.equal(accepted.recv(2), b"x\n", "what the direct connection carries")
+
+
+@test
+def a_port_can_be_used_for_a_process_address_itself_right_after_a_connection_of_the_service(net):
+    processes = _serve_both(net)
+    (process,) = processes.listeners
+    source = endpoint(net.host, 52700)
+    for address in (net.service, process) * 3:
+        client = Client(net.server, address, source=source)
+        accepted = processes.accept()[1]
+        check.equal(_retransmissions(client), 0, f"retransmissions of a client of {address}")
+        client.reset()
+        accepted.close()

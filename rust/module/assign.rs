@@ -84,6 +84,18 @@ pub(crate) fn first_packet<A: Family>(
     }
 }
 
+/// Looks at a packet of a client on this computer to a process address itself. The entry of an ended
+/// connection that looks the same to the process would translate the answers to its SYN.
+pub(crate) fn to_process_itself<A: Family>(net: &DispatchNet, skb: &mut SkBuff, guard: &Guard) {
+    let Some(mut segment) = Segment::<A>::received(skb) else {
+        return;
+    };
+    if segment.flags().is_syn_only() && !is_damaged(&mut segment) {
+        let to_process = segment.tuple();
+        make_way(net, &mut segment, &to_process, guard);
+    }
+}
+
 /// Whether a SYN is damaged. It could be anybody's, so it is TCP's to judge.
 fn is_damaged<A: Family>(segment: &mut Segment<'_, A>) -> bool {
     segment.payload_len().is_none() || !segment.checksum_is_right()
@@ -198,8 +210,8 @@ fn is_taken<A: Family>(
             .is_some_and(|sock| !lets_begin(&sock, segment))
 }
 
-/// Removes the entry of another service's connection that has ended and looks the same to the process
-/// as the new one. Whether it did.
+/// Removes the entry of another connection that has ended and looks the same to the process as the
+/// new one. Whether it did.
 fn make_way<A: Family>(
     net: &DispatchNet,
     segment: &mut Segment<'_, A>,

@@ -49,7 +49,11 @@ pub(crate) fn receive<A: Family>(skb: &mut SkBuff, guard: &Guard) -> Verdict {
         skb.free(DropReason::NotSpecified);
         return Verdict::Consumed;
     }
-    if to_process || !skb.is_to_this_host() {
+    if to_process {
+        assign::to_process_itself::<A>(net, skb, guard);
+        return Verdict::Pass;
+    }
+    if !skb.is_to_this_host() {
         return Verdict::Pass;
     }
     let has_socket = skb.has_socket();
