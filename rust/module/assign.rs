@@ -14,7 +14,7 @@ use crate::{
     family::Family,
     ingress, mss,
     plan::Refusal,
-    refuse,
+    refuse, reuse,
     service::Service,
     stats::Drop,
     stray,
@@ -23,8 +23,7 @@ use crate::{
         net_protocol::{give_to_tcp, Verdict},
         rcu::RcuArc,
         sk_buff::{DropReason, Segment, SkBuff},
-        sock::{self, Sock},
-        trace,
+        sock, trace,
     },
 };
 use kernel::{prelude::*, sync::rcu::Guard};
@@ -38,7 +37,7 @@ pub(crate) fn first_packet<A: Family>(
     guard: &Guard,
 ) -> Verdict {
     if let Some(connection) = known {
-        if !is_over(net, &mut segment, &connection) {
+        if !reuse::is_over(net, &mut segment, &connection) {
             if connection.is_reserved() {
                 connection.begin();
             }
@@ -84,20 +83,8 @@ pub(crate) fn first_packet<A: Family>(
     }
 }
 
-/// Looks at a packet of a client on this computer to a process address itself. The entry of an ended
-/// connection that looks the same to the process would translate the answers to its SYN.
-pub(crate) fn to_process_itself<A: Family>(net: &DispatchNet, skb: &mut SkBuff, guard: &Guard) {
-    let Some(mut segment) = Segment::<A>::received(skb) else {
-        return;
-    };
-    if segment.flags().is_syn_only() && !is_damaged(&mut segment) {
-        let to_process = segment.tuple();
-        make_way(net, &mut segment, &to_process, guard);
-    }
-}
-
 /// Whether a SYN is damaged. It could be anybody's, so it is TCP's to judge.
-fn is_damaged<A: Family>(segment: &mut Segment<'_, A>) -> bool {
+pub(crate) fn is_damaged<A: Family>(segment: &mut Segment<'_, A>) -> bool {
     segment.payload_len().is_none() || !segment.checksum_is_right()
 }
 
@@ -158,7 +145,7 @@ fn assign<A: Family>(
         };
         let connection = Connection::new(tuple.source(), tuple.destination(), process.clone(), iif)
             .map_err(|_| unassigned(Drop::NoMemory))?;
-        let inserted = if is_taken(net, segment, connection.to_process(), guard) {
+        let inserted = if reuse::is_taken(net, segment, connection.to_process(), guard) {
             Err(InsertError::Conflict)
         } else {
             net.insert(connection.clone())
@@ -174,7 +161,7 @@ fn assign<A: Family>(
                     .ok_or(unassigned(Drop::NoMemory));
             }
             Err(InsertError::Conflict)
-                if make_way(net, segment, connection.to_process(), guard) =>
+                if reuse::make_way(net, segment, connection.to_process(), guard) =>
             {
                 preferred = Some(at);
             }
@@ -191,37 +178,6 @@ fn assign<A: Family>(
         reason,
         full: reason == Drop::NoProcess && choice.found_full(),
     })
-}
-
-/// Whether a client on this computer has a connection to the process address itself that looks the
-/// same to the process. No other client can have one.
-fn is_taken<A: Family>(
-    net: &DispatchNet,
-    segment: &mut Segment<'_, A>,
-    to_process: &Tuple<A>,
-    guard: &Guard,
-) -> bool {
-    segment.skb().is_from_loopback()
-        && A::of(net)
-            .connections
-            .find_by_process(to_process, guard)
-            .is_none()
-        && Sock::find(net.net(), to_process, segment.skb().iif())
-            .is_some_and(|sock| !lets_begin(&sock, segment))
-}
-
-/// Removes the entry of another connection that has ended and looks the same to the process as the
-/// new one. Whether it did.
-fn make_way<A: Family>(
-    net: &DispatchNet,
-    segment: &mut Segment<'_, A>,
-    to_process: &Tuple<A>,
-    guard: &Guard,
-) -> bool {
-    A::of(net)
-        .connections
-        .find_by_process(to_process, guard)
-        .is_some_and(|other| is_over(net, segment, &other) && net.remove(other))
 }
 
 /// Gives the first SYN of a new connection to its process, and keeps the entry if a socket came of
@@ -278,28 +234,6 @@ pub(crate) fn assigned<A: Family>(net: &DispatchNet, connection: &Connection<A>,
         A::any(connection.service_address()),
         A::any(connection.process_address()),
     );
-}
-
-/// Whether a known connection has ended, so that a SYN with its addresses begins a new one.
-fn is_over<A: Family>(
-    net: &DispatchNet,
-    segment: &mut Segment<'_, A>,
-    connection: &Connection<A>,
-) -> bool {
-    match Sock::find(net.net(), connection.to_process(), connection.iif) {
-        // The new connection may go to another process. A late copy of an old SYN goes where it went,
-        // and TIME_WAIT answers it.
-        Some(sock) => lets_begin(&sock, segment),
-        None => connection.has_begun(),
-    }
-}
-
-/// Whether a socket is in TIME_WAIT and lets a SYN with its addresses begin a new connection.
-fn lets_begin<A: Family>(sock: &Sock, segment: &mut Segment<'_, A>) -> bool {
-    sock.time_wait().is_some_and(|time_wait| {
-        let sequence = packet::sequence(segment.tcp());
-        time_wait.is_over(sequence, options::timestamp(segment.options()))
-    })
 }
 
 /// Translates a SYN, with the maximum segment size that the way back allows.

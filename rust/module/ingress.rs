@@ -10,6 +10,7 @@ use crate::{
     connection::{Connection, ConnectionRef},
     dispatch_net::DispatchNet,
     family::Family,
+    reuse,
     stats::Drop,
     tcp_dispatch_core::packet::Header,
     wrappers::{
@@ -50,7 +51,7 @@ pub(crate) fn receive<A: Family>(skb: &mut SkBuff, guard: &Guard) -> Verdict {
         return Verdict::Consumed;
     }
     if to_process {
-        assign::to_process_itself::<A>(net, skb, guard);
+        reuse::to_process_itself::<A>(net, skb, guard);
         return Verdict::Pass;
     }
     if !skb.is_to_this_host() {

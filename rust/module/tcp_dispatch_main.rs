@@ -15,7 +15,7 @@
 //! | `dispatch_net` | all of it, per network namespace; `dispatch_net/control` what changes it |
 //! | `family` | what there is once for IPv4 and once for IPv6 |
 //! | `early_demux`, `ingress`, `egress`, `icmp` | the fast path: a packet of a known connection |
-//! | `assign`, `choice`, `cookie`, `refuse`, `mss` | the slow path: a connection's first packet |
+//! | `assign`, `choice`, `reuse`, `cookie`, `refuse`, `mss` | the slow path: a connection's first packet |
 //! | `expire`, `abort` | the end of connections, and an early one |
 //! | `settle` | the end of processes: of those whose owner died, and of those that drain |
 //! | `stats` | counters |
@@ -45,6 +45,7 @@ mod mss;
 mod plan;
 mod process;
 mod refuse;
+mod reuse;
 mod service;
 mod settle;
 mod stats;
