@@ -228,6 +228,9 @@ def _lost(net):
 def connections_spread_over_a_route_of_several_uplinks_each_by_one_of_them(net):
     net.control.serve(net.service, *net.processes)
     net.server.sysctl(f"net/ipv{net.version.number}/fib_multipath_hash_policy", 1)  # by ports, too
+    # A kernel without CONFIG_IPV6_ROUTER_PREF passes over a gateway that it hasn't met yet.
+    with _route(net, f"via {net.far(2)} dev eth1"), Client(net.client, net.service, source=_source(net)) as client:
+        client.who()
     way = f"nexthop via {net.near(2)} dev eth0 nexthop via {net.far(2)} dev eth1"
     with _route(net, way), _Ways(net) as ways:
         clients = [Client(net.client, net.service, source=_source(net)) for _ in range(24)]
