@@ -69,7 +69,8 @@ def _tests(output):
             continue
         name = name.strip()
         if " " in name:
-            name = re.sub(r"\d+", "N", name)
+            # Where numbers are aligned, the spaces are of their length.
+            name = re.sub(r"\s+", " ", re.sub(r"\d+", "N", name))
         seen[name] += 1
         yield f"{name} ({seen[name]})", outcome
 
