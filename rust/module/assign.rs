@@ -43,7 +43,7 @@ pub(crate) fn first_packet<A: Family>(
             }
             return ingress::pass(translate_syn(net, segment, &connection, guard));
         }
-        if is_damaged(&mut segment) {
+        if segment.is_damaged() {
             return Verdict::Pass;
         }
         net.remove(connection);
@@ -59,7 +59,7 @@ pub(crate) fn first_packet<A: Family>(
             cookie::acknowledgement(net, &service, segment, &tuple, guard)
         };
     }
-    if is_damaged(&mut segment) {
+    if segment.is_damaged() {
         return Verdict::Pass;
     }
     // No process could accept it: the signature is of the service address.
@@ -81,11 +81,6 @@ pub(crate) fn first_packet<A: Family>(
             Verdict::Consumed
         }
     }
-}
-
-/// Whether a SYN is damaged. It could be anybody's, so it is TCP's to judge.
-pub(crate) fn is_damaged<A: Family>(segment: &mut Segment<'_, A>) -> bool {
-    segment.payload_len().is_none() || !segment.checksum_is_right()
 }
 
 /// Whether a SYN is signed. An MSS and a signature make its header longer than the usual options do,

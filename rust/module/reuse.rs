@@ -6,7 +6,6 @@
 //! Softirq context, under RCU.
 
 use crate::{
-    assign,
     connection::Connection,
     dispatch_net::DispatchNet,
     family::Family,
@@ -77,7 +76,7 @@ pub(crate) fn to_process_itself<A: Family>(net: &DispatchNet, skb: &mut SkBuff, 
     let Some(mut segment) = Segment::<A>::received(skb) else {
         return;
     };
-    if segment.flags().is_syn_only() && !assign::is_damaged(&mut segment) {
+    if segment.flags().is_syn_only() && !segment.is_damaged() {
         let to_process = segment.tuple();
         make_way(net, &mut segment, &to_process, guard);
     }

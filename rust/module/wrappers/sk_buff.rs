@@ -424,6 +424,12 @@ impl<'a, A: Inet> Segment<'a, A> {
         unsafe { A::checksum_is_right(self.skb.as_ptr()) }
     }
 
+    /// Whether the length of the TCP header or the checksum is wrong. Such a segment could be anybody's,
+    /// so it is TCP's to judge. As dear as [`Self::checksum_is_right`].
+    pub(crate) fn is_damaged(&mut self) -> bool {
+        self.payload_len().is_none() || !self.checksum_is_right()
+    }
+
     /// Makes both headers writable.
     ///
     /// # Errors
