@@ -115,8 +115,8 @@ impl AffinityTable {
     }
 }
 
-/// The process that `client`, as in an [`AffinityKey`], had last at `service`, if it is to have it again. Whether that can take
-/// it is for the caller to see.
+/// The process that `client`, as in an [`AffinityKey`], had last at `service`, if it is to have it
+/// again. Whether that can take it is for the caller to see.
 pub(crate) fn recall(
     net: &DispatchNet,
     service: &Service,
@@ -135,8 +135,8 @@ pub(crate) fn recall(
     affinity.process.read(guard)?.upgrade()
 }
 
-/// Remembers that `client`, as in an [`AffinityKey`], has got `process`. Softirq context. Without memory, or with as many
-/// remembered as the namespace may have connections, nothing is.
+/// Remembers that `client`, as in an [`AffinityKey`], has got `process`. Softirq context. Without
+/// memory, or with as many remembered as the namespace may have connections, nothing is.
 pub(crate) fn remember(
     net: &DispatchNet,
     process: &RcuArc<Process>,

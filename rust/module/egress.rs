@@ -3,8 +3,8 @@
 //! The fast path out: a packet on its way from TCP to IP.
 //!
 //! Process or softirq context, under RCU. Only packets that are routed to the port device come
-//! here. What is of no connection and not [`crate::loopback`]'s goes on to the port, which drops it: a process address is never seen
-//! outside.
+//! here. What is of no connection and not [`crate::loopback`]'s goes on to the port, which drops it:
+//! a process address is never seen outside.
 
 use crate::{
     dispatch_net::DispatchNet,

@@ -47,7 +47,8 @@ impl Refusal {
 pub(crate) struct AffinitySettings {
     /// For how many seconds after its last new connection. Zero: not at all.
     pub(crate) timeout: u32,
-    /// The prefix length of what counts as one client, of addresses as [`to_ipv6`](crate::tcp_dispatch_core::Address::to_ipv6) has them.
+    /// The prefix length of what counts as one client, of addresses as
+    /// [`to_ipv6`](crate::tcp_dispatch_core::Address::to_ipv6) has them.
     pub(crate) prefix_len: u8,
 }
 

@@ -113,7 +113,8 @@ impl<A: Family> OutputOf<A> for Dispatch {
 }
 
 /// The loaded module. Unloading drops the fields in this order: packets get no sockets before TCP
-/// looks for them, stop coming in, then going out, then requests and word of closed sockets, and then the state that all of them used goes.
+/// looks for them, stop coming in, then going out, then requests and word of closed sockets, and then
+/// the state that all of them used goes.
 struct TcpDispatch {
     _early_demux: L3RxHandler<DispatchNet>,
     _ipv4_ingress: TcpHook<Dispatch, Ipv4Address>,
