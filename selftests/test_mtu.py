@@ -101,6 +101,21 @@ def the_SYN_ACK_obeys_the_advertised_MSS_of_the_clients_route(net):
         net.default_route()
 
 
+@test
+def segments_have_the_size_of_the_clients_route_though_the_ports_MTU_is_raised_by_hand(net):
+    net.mtu(9000, 1500)
+    net.server.ip("link set tcp_dispatch1 mtu 9000")
+    size = 1500 - net.version.header - 20
+    process = net.process(9)
+    with daemon.listen(process, net.server) as listener:
+        net.control.serve(net.service, process)
+        check.equal(_synack_mss(net, net.service), size, "MSS that the SYN-ACK announces")
+        with listener.accept()[0] as accepted:
+            timestamps = 12
+            sent = accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
+            check.equal(sent, size - timestamps, "size of what the process sends")
+
+
 def _download(net, shrink):
     """Downloads, calls `shrink` on the way, and returns the sizes that the client's link saw afterwards."""
     net.control.serve(net.service, net.processes[0])

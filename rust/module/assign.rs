@@ -48,6 +48,10 @@ pub(crate) fn first_packet<A: Family>(
         }
         net.remove(connection);
     }
+    // Most of what isn't ours ends here, at less than a look-up.
+    if !net.has_service_at_port(tuple.destination().port) {
+        return Verdict::Pass;
+    }
     let Some(service) = net.find_service(A::any(tuple.destination()), guard) else {
         return Verdict::Pass;
     };
@@ -248,7 +252,7 @@ fn translate_syn<'a, A: Family>(
                 return Err(Verdict::Consumed);
             }
             // A SYN that can't be changed for lack of memory can't be translated, either.
-            let _ = segment.clamp_mss(mss::to_send::<A>(route));
+            let _ = mss::limit_to_send(net, &mut segment, route);
         }
     }
     ingress::to_process(segment, connection)

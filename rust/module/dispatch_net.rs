@@ -63,6 +63,8 @@ pub(crate) struct DispatchNet {
     services: ServiceTable,
     /// Written with `services`, read by packets.
     service_ports: PortCounts,
+    /// The largest packet that TCP makes for a process, in bytes. Set under RTNL, read by SYNs.
+    port_mtu: Atomic<u32>,
     /// Of both families.
     pub(crate) connection_count: ConnectionCount,
     /// Has rules of its own.
@@ -99,6 +101,7 @@ impl Pernet for DispatchNet {
             ipv6 <- FamilyNet::new(),
             services <- ServiceTable::new(),
             service_ports: PortCounts::new(),
+            port_mtu: Atomic::new(u32::MAX),
             connection_count: ConnectionCount::new(limit),
             affinities <- AffinityTable::new(),
             sweeps: Atomic::new(0),
@@ -181,6 +184,18 @@ impl DispatchNet {
     #[inline]
     pub(crate) fn has_service_at_port(&self, port: [u8; 2]) -> bool {
         self.service_ports.has(port)
+    }
+
+    /// The largest packet that TCP makes for a process, in bytes.
+    #[inline]
+    pub(crate) fn port_mtu(&self) -> u32 {
+        self.port_mtu.load(ordering::Relaxed)
+    }
+
+    /// The MTU of the port is `mtu` now; without one nothing is known.
+    pub(crate) fn set_port_mtu(&self, mtu: Option<u32>) {
+        let mtu = mtu.unwrap_or(u32::MAX);
+        self.port_mtu.store(mtu, ordering::Relaxed);
     }
 
     /// Puts a connection into the table, and sees to it that it is ended one day. Any context.

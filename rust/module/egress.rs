@@ -40,7 +40,9 @@ pub(crate) fn send<A: Family>(net: &Net, skb: &mut SkBuff, guard: &Guard) -> boo
     };
 
     let length = segment.len();
-    if segment.flags().has(TcpFlags::SYN) && segment.clamp_mss(mss::to_announce(route)).is_err() {
+    if segment.flags().has(TcpFlags::SYN)
+        && mss::limit_to_announce(state, &mut segment, route).is_err()
+    {
         connection.process.count_drop(Drop::NoMemory);
         return false;
     }

@@ -76,8 +76,6 @@ pub(crate) fn receive<A: Family>(skb: &mut SkBuff, guard: &Guard) -> Verdict {
     }
     match known {
         Some(connection) if !segment.flags().is_syn_only() => deliver(segment, &connection),
-        // Whose port isn't a service's begins no connection of ours: that is seen at less than a look-up.
-        None if !net.has_service_at_port(tuple.destination().port) => Verdict::Pass,
         known => assign::first_packet(net, segment, tuple, known, guard),
     }
 }

@@ -103,6 +103,10 @@ impl<A: Family> Layer<A> for Dispatch {
 
 impl Output for Dispatch {
     const KIND: &'static CStr = c"tcp_dispatch";
+
+    fn largest_mtu(net: &Net, mtu: Option<u32>) {
+        DispatchNet::of(net, &Guard::new()).set_port_mtu(mtu);
+    }
 }
 
 impl<A: Family> OutputOf<A> for Dispatch {

@@ -33,6 +33,10 @@ use kernel::{error::to_result, prelude::*, sync::rcu::Guard, types::Opaque};
 pub(crate) trait Output: OutputOf<Ipv4Address> + OutputOf<Ipv6Address> {
     /// The kind of link, as `ip link add type KIND` takes it.
     const KIND: &'static CStr;
+
+    /// The largest MTU of the devices of the kind in `net` is `mtu` now, in bytes, or `None` without
+    /// one. Process context, under RTNL.
+    fn largest_mtu(net: &Net, mtu: Option<u32>);
 }
 
 /// What is done with packets of family `A`. Process or softirq context, in an RCU read section.
@@ -99,6 +103,24 @@ impl<O: Output> Operations<O> {
                 }
             });
         }
+    }
+
+    /// Tells of the MTU that the devices of the kind have.
+    ///
+    /// # Safety
+    ///
+    /// RTNL must be held.
+    unsafe fn tell_mtu(net: &Net) {
+        let mut largest = None;
+        // SAFETY: RTNL is held, and keeps the devices that are listed.
+        unsafe {
+            for_each_device(Some(net), |dev| {
+                if Self::is_ours(dev) {
+                    largest = largest.max(Some((*dev).mtu));
+                }
+            });
+        }
+        O::largest_mtu(net, largest);
     }
 
     /// # Safety
@@ -297,14 +319,17 @@ impl<O: Output> DeviceEvents for Operations<O> {
             bindings::netdev_cmd_NETDEV_UNREGISTER,
             bindings::netdev_cmd_NETDEV_CHANGEMTU,
         );
-        let concerns = match event {
-            event if event == registered => true,
-            event if event == gone || event == changed => !Self::is_ours(dev),
-            _ => false,
-        };
-        if concerns {
-            // SAFETY: RTNL is held, and the device has a namespace.
-            unsafe { Self::follow_mtu(Net::from_raw((*dev).nd_net.net)) };
+        if event != registered && event != gone && event != changed {
+            return;
+        }
+        // SAFETY: RTNL is held, and the device has a namespace.
+        unsafe {
+            let net = Net::from_raw((*dev).nd_net.net);
+            // Who gives a device of the kind another MTU is to have it.
+            if event == registered || !Self::is_ours(dev) {
+                Self::follow_mtu(net);
+            }
+            Self::tell_mtu(net);
         }
     }
 }
