@@ -86,6 +86,7 @@ def a_transfer_without_any_offload_arrives_whole(net):
 
 @test(deadline=300)
 def two_thousand_connections_are_open_at_once_and_all_answer(net):
+    net.control.empty()
     net.control.serve(net.service, *net.processes)
     with net.client:
         clients = [Client(net.client, net.service) for _ in range(_OPEN)]
@@ -99,7 +100,8 @@ def two_thousand_connections_are_open_at_once_and_all_answer(net):
     check.equal(sum(answers.values()), _OPEN, "answers")
     check.true(max(answers.values()) - min(answers.values()) <= 1, f"not shared evenly: {answers}")
     held = {each["client-address"] for each in net.control.connections(net.service)}
-    check.equal(held, {client.address for client in clients}, "clients in the connection table")
+    differ = held ^ {client.address for client in clients}
+    check.equal(differ, set(), "clients that have an entry alone, or a connection alone")
     check.equal(net.control.service(net.service)["connections"], _OPEN, "connections of the service")
     for client in clients:
         client.close()
