@@ -201,7 +201,10 @@ fn begin<A: Family>(
         }
     };
     let given = give_to_tcp::<A>(skb);
-    if sock::socket_state(net.net(), connection.to_process(), connection.iif).is_some() {
+    // What TCP has answered a remote client has told already, in `crate::egress`.
+    if connection.has_begun()
+        || sock::socket_state(net.net(), connection.to_process(), connection.iif).is_some()
+    {
         began(net, connection, guard);
         return Verdict::Given(given);
     }
@@ -243,7 +246,7 @@ fn translate_syn<'a, A: Family>(
     guard: &Guard,
 ) -> Result<&'a mut SkBuff, Verdict> {
     if !segment.skb().is_from_loopback() {
-        if let Some(route) = connection.route(net.net(), 0, guard) {
+        if let Some(route) = connection.route_of_syn(net, guard) {
             if route.is_to_many() {
                 // Such routes come before the rule that leads to the port: answers would bear the
                 // process address.

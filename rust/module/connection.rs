@@ -3,6 +3,7 @@
 //! A connection: which process serves which client. The data that every packet looks for.
 
 use crate::{
+    dispatch_net::DispatchNet,
     family::Family,
     process::Process,
     tcp_dispatch_core::{Ipv4Address, Ipv6Address, SocketAddress, Tuple},
@@ -134,6 +135,21 @@ impl<A: Family> Connection<A> {
         guard: &'rcu Guard,
     ) -> Option<DstRef<'rcu>> {
         self.route.get_or(guard, || self.look_up_route(net, mark))
+    }
+
+    /// The route to the client whose SYN this is, from the service address. Before the SYN had a route
+    /// itself, it may have been looked up already.
+    pub(crate) fn route_of_syn<'rcu>(
+        &self,
+        net: &DispatchNet,
+        guard: &'rcu Guard,
+    ) -> Option<DstRef<'rcu>> {
+        self.route.get_or(guard, || {
+            let ways_back = A::of(net).ways_back.read(guard);
+            ways_back
+                .and_then(|ways_back| ways_back.take(self.by_client.key(), self.iif))
+                .or_else(|| self.look_up_route(net.net(), 0))
+        })
     }
 
     #[cold]

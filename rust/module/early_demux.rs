@@ -10,6 +10,7 @@
 use crate::{
     dispatch_net::DispatchNet,
     family::Family,
+    syn_route,
     tcp_dispatch_core::packet::{self, Header},
     wrappers::{
         l3_rx_handler::{EarlyDemux, EarlyDemuxOf},
@@ -48,11 +49,12 @@ impl<A: Family> EarlyDemuxOf<A> for DispatchNet {
         let Some(segment) = Segment::<A>::in_ip(skb) else {
             return;
         };
-        // A SYN may begin another connection, and is to come from where the client's packets do.
+        let state = Self::of(net, guard);
+        // It may begin another connection.
         if segment.flags().is_syn_only() {
-            return;
+            return syn_route::give(state, segment, guard);
         }
-        let connections = &A::of(Self::of(net, guard)).connections;
+        let connections = &A::of(state).connections;
         let Some(connection) = connections.find_by_client(&segment.tuple(), guard) else {
             return;
         };

@@ -40,11 +40,15 @@ pub(crate) fn send<A: Family>(net: &Net, skb: &mut SkBuff, guard: &Guard) -> boo
     };
 
     let length = segment.len();
-    if segment.flags().has(TcpFlags::SYN)
-        && mss::limit_to_announce(state, &mut segment, route).is_err()
-    {
-        connection.process.count_drop(Drop::NoMemory);
-        return false;
+    if segment.flags().has(TcpFlags::SYN) {
+        // TCP has kept a socket for the handshake: with a SYN cookie the packet has none.
+        if segment.skb().has_socket() {
+            connection.begin();
+        }
+        if mss::limit_to_announce(state, &mut segment, route).is_err() {
+            connection.process.count_drop(Drop::NoMemory);
+            return false;
+        }
     }
     let Ok(mut segment) = segment.make_writable() else {
         connection.process.count_drop(Drop::NoMemory);

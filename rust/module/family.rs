@@ -6,6 +6,7 @@ use crate::{
     connection::ConnectionTable,
     dispatch_net::DispatchNet,
     tcp_dispatch_core::{AnySocketAddress, Ipv4Address, Ipv6Address, Prefix, SocketAddress},
+    way_back::WaysBack,
     wrappers::{
         net_protocol::Protocol,
         rcu::{read_once, RcuArc, RcuCell},
@@ -87,6 +88,9 @@ pub(crate) struct FamilyNet<A: Family> {
     /// Has rules of its own.
     #[pin]
     pub(crate) connections: ConnectionTable<A>,
+    /// Where IP wants to know them of SYNs, and while there is a range. Replaced under the control lock,
+    /// read under RCU.
+    pub(crate) ways_back: RcuCell<WaysBack<A>>,
 }
 
 impl<A: Family> FamilyNet<A> {
@@ -95,6 +99,7 @@ impl<A: Family> FamilyNet<A> {
         pin_init::pin_init!(Self {
             process_prefix: PrefixCell::new(),
             connections <- ConnectionTable::new(),
+            ways_back: RcuCell::new(),
         }? Error)
     }
 
@@ -110,7 +115,15 @@ impl<A: Family> FamilyNet<A> {
     ///
     /// `ENOMEM`.
     pub(crate) fn set_process_prefix(&self, prefix: Prefix<A>) -> Result {
-        self.process_prefix.set(prefix)
+        let has_syns = !prefix.is_empty();
+        let ways_back = if A::VALIDATES_SOURCES && has_syns {
+            Some(WaysBack::new()?)
+        } else {
+            None
+        };
+        self.process_prefix.set(prefix)?;
+        self.ways_back.replace(ways_back);
+        Ok(())
     }
 }
 

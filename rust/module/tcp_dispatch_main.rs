@@ -15,7 +15,7 @@
 //! | `dispatch_net` | all of it, per network namespace; `dispatch_net/control` what changes it |
 //! | `family` | what there is once for IPv4 and once for IPv6 |
 //! | `early_demux`, `ingress`, `egress`, `icmp` | the fast path: a packet of a known connection |
-//! | `assign`, `choice`, `reuse`, `cookie`, `refuse`, `mss` | the slow path: a connection's first packet |
+//! | `assign`, `choice`, `reuse`, `cookie`, `refuse`, `mss`, `syn_route`, `way_back` | the slow path: a connection's first packet |
 //! | `expire`, `abort` | the end of connections, and an early one |
 //! | `settle` | the end of processes: of those whose owner died, and of those that drain |
 //! | `stats` | counters |
@@ -50,8 +50,10 @@ mod service;
 mod settle;
 mod stats;
 mod stray;
+mod syn_route;
 #[path = "../core/src/lib.rs"]
 mod tcp_dispatch_core;
+mod way_back;
 mod wrappers;
 
 use dispatch_net::DispatchNet;

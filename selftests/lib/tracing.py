@@ -6,8 +6,12 @@ import os
 import pathlib
 
 from . import check
+from .ip import IPV4, IPV6
 
 _TRACING = pathlib.Path("/sys/kernel/tracing")
+# What this computer sends has it as the device that it came by.
+_LOOPBACK = 1
+_ROUTE_LOOKUPS = {IPV4: "fib/fib_table_lookup", IPV6: "fib6/fib6_table_lookup"}
 
 
 def need():
@@ -34,3 +38,10 @@ def traced(*events, only=None):
         for event in events:
             (instance / "events" / event / "enable").write_text("0")
         instance.rmdir()
+
+
+def routed(version, hosts, what):
+    """How many look-ups of routes there were during `what`, of packets that came by a device for one of the hosts."""
+    with traced(_ROUTE_LOOKUPS[version], only=f"iif > {_LOOPBACK}") as trace:
+        what()
+        return sum(trace().count(f"-> {host}/") for host in hosts)

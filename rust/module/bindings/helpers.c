@@ -3,6 +3,7 @@
 
 #include <linux/fs.h>
 #include <linux/icmpv6.h>
+#include <linux/inetdevice.h>
 #include <linux/magic.h>
 #include <linux/netdevice.h>
 #include <linux/netfilter.h>
@@ -12,11 +13,15 @@
 #include <linux/rtnetlink.h>
 #include <linux/sched/signal.h>
 #include <net/dst.h>
+#include <net/fib_rules.h>
+#include <net/inet_dscp.h>
 #include <net/ip.h>
 #include <net/ip6_checksum.h>
 #include <net/ip6_fib.h>
 #include <net/ip6_route.h>
+#include <net/ip_fib.h>
 #include <net/ipv6.h>
+#include <net/l3mdev.h>
 #include <net/net_namespace.h>
 #include <net/netns/generic.h>
 #include <net/icmp.h>
@@ -126,7 +131,9 @@ bool tcp_dispatch_dst_hold_input(struct dst_entry *dst)
 	if (dst->tclassid)
 		return false;
 #endif
-	return list_empty(&dst->rt_uncached) && dst_hold_safe(dst);
+	/* What is of a VRF is not for packets that come past it. */
+	return list_empty(&dst->rt_uncached) && !netif_is_l3_master(dst_dev_rcu(dst)) &&
+	       dst_hold_safe(dst);
 }
 
 void tcp_dispatch_skb_dst_set_noref(struct sk_buff *skb, struct dst_entry *dst)
@@ -182,6 +189,44 @@ u32 tcp_dispatch_dst_cookie(const struct dst_entry *dst)
 bool tcp_dispatch_netif_index_is_l3_master(struct net *net, int ifindex)
 {
 	return netif_index_is_l3_master(net, ifindex);
+}
+
+/* The first rule, if it is one for the local table. */
+static const struct fib_rule *local_rule(struct fib_rules_ops *ops)
+{
+	const struct fib_rule *rule;
+
+	rule = list_first_or_null_rcu(&ops->rules_list, struct fib_rule, list);
+	return rule && rule->table == RT_TABLE_LOCAL ? rule : NULL;
+}
+
+bool tcp_dispatch_ipv4_routes_by_destination(const struct sk_buff *skb, struct net *net)
+{
+	const struct fib_rule *rule = local_rule(net->ipv4.rules_ops);
+	const struct in_device *in_dev = __in_dev_get_rcu(skb->dev);
+	const struct iphdr *ip = ip_hdr(skb);
+
+	/* What ip_route_input_slow() and fib_validate_source() look at besides. */
+	return rule && fib4_rule_default(rule) && in_dev && !ip4h_dscp(ip) &&
+	       !ipv4_is_loopback(ip->saddr) && !ipv4_is_zeronet(ip->saddr) &&
+	       !fib_num_tclassid_users(net) && !(skb->mark && IN_DEV_SRC_VMARK(in_dev));
+}
+
+bool tcp_dispatch_ipv6_routes_by_destination(struct net *net)
+{
+	const struct fib_rule *rule = local_rule(net->ipv6.fib6_rules_ops);
+
+	return rule && fib6_rule_default(rule) && !fib6_routes_require_src(net);
+}
+
+bool tcp_dispatch_ipv4_accepts_source(const struct sk_buff *skb,
+				      const struct dst_entry *way_back)
+{
+	const struct in_device *in_dev = __in_dev_get_rcu(skb->dev);
+
+	/* As __fib_validate_source(), but for routes of several devices and for no route. */
+	return dst_rtable(way_back)->rt_type == RTN_UNICAST &&
+	       (dst_dev_rcu(way_back) == skb->dev || (in_dev && !IN_DEV_RPFILTER(in_dev)));
 }
 
 bool tcp_dispatch_dst_is_local(const struct dst_entry *dst)

@@ -52,6 +52,14 @@ bool tcp_dispatch_dst_is_local(const struct dst_entry *dst);
 bool tcp_dispatch_dst_is_to_many(const struct dst_entry *dst);
 u32 tcp_dispatch_dst_mtu(const struct dst_entry *dst);
 u32 tcp_dispatch_dst_metric_advmss(struct dst_entry *dst);
+/*
+ * Whether IP routes a packet for this host by its destination alone, and takes it
+ * from where a route leads. Stricter than IP: what is no is for IP to decide.
+ */
+bool tcp_dispatch_ipv4_routes_by_destination(const struct sk_buff *skb, struct net *net);
+bool tcp_dispatch_ipv6_routes_by_destination(struct net *net);
+bool tcp_dispatch_ipv4_accepts_source(const struct sk_buff *skb,
+				      const struct dst_entry *way_back);
 
 /* net_protocol */
 const struct net_protocol *tcp_dispatch_inet_protos_tcp(void);

@@ -34,7 +34,7 @@ pub(crate) struct Dst(NonNull<bindings::dst_entry>);
 impl Dst {
     /// The route of TCP packets that bear the mark `mark`. Packets to somebody who is of the link
     /// alone leave by the device of index `iif`, which his came by; if that is a VRF, all go by its
-    /// table. Any context.
+    /// table. Zero: nobody of the link alone, and no VRF. Any context.
     pub(crate) fn route<A: Inet>(
         net: &Net,
         source: SocketAddress<A>,
@@ -42,7 +42,7 @@ impl Dst {
         mark: u32,
         iif: i32,
     ) -> Option<Self> {
-        let oif = if destination.ip.is_link_local() || is_vrf(net, iif) {
+        let oif = if iif != 0 && (destination.ip.is_link_local() || is_vrf(net, iif)) {
             iif
         } else {
             0
@@ -67,10 +67,20 @@ impl Dst {
         unsafe { bindings::tcp_dispatch_dst_cookie(self.0.as_ptr()) }
     }
 
+    /// Whether routing still vouches for a route of IPv4, which needs no cookie of an earlier time.
+    pub(crate) fn is_valid(&self) -> bool {
+        // SAFETY: The type's invariant.
+        unsafe { !bindings::tcp_dispatch_dst_check(self.0.as_ptr(), 0).is_null() }
+    }
+
     /// Whether the route leads to this computer itself.
     pub(crate) fn is_local(&self) -> bool {
         // SAFETY: The type's invariant.
         unsafe { bindings::tcp_dispatch_dst_is_local(self.0.as_ptr()) }
+    }
+
+    pub(super) fn as_ptr(&self) -> *const bindings::dst_entry {
+        self.0.as_ptr()
     }
 
     /// Gives the reference to whoever keeps the pointer.
@@ -138,6 +148,11 @@ pub(crate) struct DstCache {
     /// the entry before it takes the route that was valid a moment ago, or looks for another.
     cookie: Atomic<u32>,
 }
+
+// SAFETY: Entries are counted, and shared between CPUs by nature.
+unsafe impl Send for Dst {}
+// SAFETY: As above.
+unsafe impl Sync for Dst {}
 
 // SAFETY: Entries are shared between CPUs by nature.
 unsafe impl Send for DstCache {}

@@ -61,6 +61,26 @@ pub(crate) trait Inet: Address {
     /// A counted route, or null or an error pointer. Any context.
     fn route(net: &Net, flow: Flow<Self>) -> *mut bindings::dst_entry;
 
+    /// Whether IP asks its routes where a packet may come from.
+    const VALIDATES_SOURCES: bool;
+
+    /// Whether the packet, for this host, takes the route that all to its destination take.
+    ///
+    /// # Safety
+    ///
+    /// The packet must be one that IP has received in `net` and not routed yet, in a read section.
+    unsafe fn routes_by_destination(net: &Net, skb: *const bindings::sk_buff) -> bool;
+
+    /// Whether IP takes the packet from a source to which `way_back` leads.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::routes_by_destination`], with a valid route of the family.
+    unsafe fn accepts_source(
+        skb: *const bindings::sk_buff,
+        way_back: *const bindings::dst_entry,
+    ) -> bool;
+
     /// Whether TCP's checksum of the packet is right, whose `data` is the TCP header.
     ///
     /// # Safety
@@ -182,6 +202,21 @@ impl Inet for Ipv4Address {
         unsafe { bindings::ip_route_output_flow(net.as_ptr(), &mut raw, ptr::null()).cast() }
     }
 
+    const VALIDATES_SOURCES: bool = true;
+
+    unsafe fn routes_by_destination(net: &Net, skb: *const bindings::sk_buff) -> bool {
+        // SAFETY: By the contract.
+        unsafe { bindings::tcp_dispatch_ipv4_routes_by_destination(skb, net.as_ptr()) }
+    }
+
+    unsafe fn accepts_source(
+        skb: *const bindings::sk_buff,
+        way_back: *const bindings::dst_entry,
+    ) -> bool {
+        // SAFETY: By the contract.
+        unsafe { bindings::tcp_dispatch_ipv4_accepts_source(skb, way_back) }
+    }
+
     unsafe fn checksum_is_right(skb: *mut bindings::sk_buff) -> bool {
         // SAFETY: By the contract.
         unsafe { bindings::tcp_dispatch_tcp_v4_checksum_is_right(skb) }
@@ -272,6 +307,20 @@ impl Inet for Ipv6Address {
         // SAFETY: `net` and `raw` are valid; without a socket the result is a reference to a route or
         // an error pointer.
         unsafe { bindings::ip6_dst_lookup_flow(net.as_ptr(), ptr::null(), &mut raw, ptr::null()) }
+    }
+
+    const VALIDATES_SOURCES: bool = false;
+
+    unsafe fn routes_by_destination(net: &Net, _skb: *const bindings::sk_buff) -> bool {
+        // SAFETY: By the contract.
+        unsafe { bindings::tcp_dispatch_ipv6_routes_by_destination(net.as_ptr()) }
+    }
+
+    unsafe fn accepts_source(
+        _skb: *const bindings::sk_buff,
+        _way_back: *const bindings::dst_entry,
+    ) -> bool {
+        true
     }
 
     unsafe fn checksum_is_right(skb: *mut bindings::sk_buff) -> bool {

@@ -24,3 +24,4 @@ pub(crate) mod rhashtable;
 pub(crate) mod sk_buff;
 pub(crate) mod sock;
 pub(crate) mod trace;
+pub(crate) mod try_cell;

@@ -139,6 +139,21 @@ impl SkBuff {
         unsafe { bindings::tcp_dispatch_skb_dst_set_noref(self.0.get(), route.as_ptr()) };
     }
 
+    /// Whether the packet, for this host and without a route, takes the route that all to its
+    /// destination take, as far as that is easily told. In the read section that IP handles it in.
+    pub(crate) fn routes_by_destination<A: Inet>(&self, net: &Net) -> bool {
+        debug_assert!(!self.has_route());
+        // SAFETY: IP has received the packet, and not routed it.
+        unsafe { A::routes_by_destination(net, self.as_ptr()) }
+    }
+
+    /// Whether IP takes the packet, which [`Self::routes_by_destination`], from its source, to which
+    /// `way_back` leads: as far as that is easily told. In the read section that IP handles it in.
+    pub(crate) fn accepts_source<A: Inet>(&self, way_back: &Dst) -> bool {
+        // SAFETY: IP has received the packet; the route is valid.
+        unsafe { A::accepts_source(self.as_ptr(), way_back.as_ptr()) }
+    }
+
     /// Whether it is known where the packet goes.
     #[inline]
     pub(crate) fn has_route(&self) -> bool {

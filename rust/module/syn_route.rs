@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The route of a SYN to a service, without IP's look-ups.
+//!
+//! Softirq context, under RCU, before netfilter's input chain. All packets for a service address take
+//! the route that the last SYN took, unless a rule or the like wants it otherwise; IP would look it up,
+//! and with IPv4 the way back to the client, to see whether the client may come by that device
+//! (`fib_validate_source()`). The way back is what the connection needs, too.
+
+use crate::{
+    dispatch_net::DispatchNet,
+    family::Family,
+    wrappers::{dst::Dst, sk_buff::Segment},
+};
+use kernel::sync::rcu::Guard;
+
+/// Gives a SYN its route if it is for a service, and IP would surely give it the same. Else it is IP's
+/// to route, and to refuse.
+pub(crate) fn give<A: Family>(state: &DispatchNet, segment: Segment<'_, A>, guard: &Guard) {
+    let tuple = segment.tuple();
+    if tuple.source_ip.is_link_local() || tuple.destination_ip.is_link_local() {
+        return;
+    }
+    let Some(service) = state.find_service(A::any(tuple.destination()), guard) else {
+        return;
+    };
+    let Some(route) = service.input_route.get(guard) else {
+        return;
+    };
+    let (net, skb) = (state.net(), segment.into_skb());
+    if !skb.routes_by_destination::<A>(net) {
+        return;
+    }
+    if A::VALIDATES_SOURCES {
+        // What comes by a VRF passes its handler, not ours.
+        let way_back = Dst::route(net, tuple.destination(), tuple.source(), 0, 0);
+        let Some(way_back) = way_back.filter(|way_back| skb.accepts_source::<A>(way_back)) else {
+            return;
+        };
+        if let Some(ways_back) = A::of(state).ways_back.read(guard) {
+            ways_back.put(tuple, skb.iif(), way_back);
+        }
+    }
+    skb.set_input_route(route);
+}
