@@ -7,7 +7,7 @@ use crate::{
     tcp_dispatch_core::{
         schedule::{
             maglev::{self, Claim},
-            Scheduler,
+            turns, Scheduler,
         },
         AnySocketAddress, Ipv6Address, Prefix,
     },
@@ -95,7 +95,7 @@ pub(crate) struct Plan {
     pub(crate) settings: Settings,
     /// The registered processes, in the order of their registration. At most [`MAX_PROCESSES`].
     pub(crate) processes: KVec<RcuArc<Process>>,
-    /// Maglev's table. Empty unless that is the scheduler.
+    /// The scheduler's table, if it goes by one.
     pub(crate) slots: KVVec<u16>,
 }
 
@@ -107,10 +107,14 @@ impl Plan {
         processes: KVec<RcuArc<Process>>,
         before: Option<&Plan>,
     ) -> Result<Self> {
-        let slots = if settings.scheduler == Scheduler::Mh {
-            slots(&processes, before)?
-        } else {
-            KVVec::new()
+        let slots = match settings.scheduler {
+            Scheduler::Rr => cycle(&processes, false)?,
+            Scheduler::Wrr => cycle(&processes, true)?,
+            Scheduler::Mh => {
+                let is_alike = |before: &&Plan| before.settings.scheduler == Scheduler::Mh;
+                slots(&processes, before.filter(is_alike))?
+            }
+            _ => KVVec::new(),
         };
         Ok(Self {
             settings,
@@ -134,6 +138,18 @@ fn seed(address: AnySocketAddress) -> u32 {
     }
 }
 
+/// The table of schedulers that take turns; none if it were too long.
+fn cycle(processes: &[RcuArc<Process>], weighted: bool) -> Result<KVVec<u16>> {
+    let weights = || processes.iter().map(|process| process.weight_now());
+    let mut table = KVVec::new();
+    if let Some(places) = turns::places(weights(), weighted) {
+        table.resize(places, 0, GFP_KERNEL)?;
+        turns::fill(&mut table, weights(), weighted);
+    }
+    Ok(table)
+}
+
+/// Maglev's table.
 fn slots(processes: &[RcuArc<Process>], before: Option<&Plan>) -> Result<KVVec<u16>> {
     let mut slots = KVVec::from_elem(maglev::FREE, maglev::SLOTS, GFP_KERNEL)?;
     if let Some(before) = before {

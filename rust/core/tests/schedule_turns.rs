@@ -6,7 +6,9 @@ mod schedule_support;
 
 use proptest::prelude::*;
 use schedule_support::{living_service, services, weight, Service};
-use tcp_dispatch_core::schedule::Scheduler::{Cpu, Rr, Wrr};
+use tcp_dispatch_core::schedule::turns::{fill, places, MAX_PLACES};
+use tcp_dispatch_core::schedule::Scheduler::{self, Cpu, Rr, Wrr};
+use tcp_dispatch_core::schedule::{choose, client, Occasion};
 
 /// The greatest common divisor, by trying all.
 fn divisor(weights: &[u16]) -> u32 {
@@ -207,4 +209,85 @@ proptest! {
         prop_assert_eq!(service.at(Rr, turn), Some(eligible[turn as usize % eligible.len()]));
         prop_assert_eq!(service.at(Cpu, turn), Some(here[turn as usize % here.len()]));
     }
+}
+
+/// The table of a service, if it isn't too long.
+fn table(service: &Service, weighted: bool) -> Option<Vec<u16>> {
+    let weights = service.weights();
+    let mut table = vec![0; places(weights.iter().copied(), weighted)?];
+    fill(&mut table, weights.iter().copied(), weighted);
+    Some(table)
+}
+
+fn by_table(service: &Service, scheduler: Scheduler, turn: u32, slots: &[u16]) -> Option<usize> {
+    let client = client([198, 51, 100, 7]);
+    choose(
+        scheduler,
+        service,
+        &Occasion {
+            turn,
+            client,
+            slots,
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn a_choice_by_table_is_the_same_as_one_without(
+        service in living_service(), turn in any::<u32>(), weighted in any::<bool>(),
+    ) {
+        let scheduler = if weighted { Wrr } else { Rr };
+        if let Some(table) = table(&service, weighted) {
+            for turn in (0..50).map(|more| turn.wrapping_add(more)) {
+                let chosen = by_table(&service, scheduler, turn, &table);
+                prop_assert_eq!(chosen, service.at(scheduler, turn));
+            }
+        }
+    }
+
+    #[test]
+    fn who_has_gone_since_the_table_was_made_is_not_chosen(
+        service in living_service(), gone in any::<prop::sample::Index>(), turn in any::<u32>(),
+        weighted in any::<bool>(),
+    ) {
+        let scheduler = if weighted { Wrr } else { Rr };
+        if let Some(table) = table(&service, weighted) {
+            let gone = gone.index(service.0.len());
+            let mut left = service;
+            left.0[gone].weight = 0;
+            let chosen = by_table(&left, scheduler, turn, &table);
+            prop_assert_eq!(chosen.is_some(), !left.eligible().is_empty());
+            prop_assert_ne!(chosen, Some(gone));
+        }
+    }
+}
+
+#[test]
+fn others_share_the_turns_of_those_who_have_gone_since_the_table_was_made() {
+    for weighted in [false, true] {
+        let scheduler = if weighted { Wrr } else { Rr };
+        let mut service = Service::new(&[3; 8]);
+        let table = table(&service, weighted).expect("eight places are few");
+        for gone in [1, 3, 5, 7] {
+            service.0[gone].weight = 0;
+        }
+        let mut counts = [0; 8];
+        for turn in 0..8000 {
+            counts[by_table(&service, scheduler, turn, &table).expect("four are left")] += 1;
+        }
+        for index in service.eligible() {
+            assert!((1850..2150).contains(&counts[index]), "{counts:?}");
+        }
+    }
+}
+
+#[test]
+fn weights_that_would_make_a_long_table_have_none() {
+    let long = [u16::MAX, 1];
+    assert_eq!(places(long.into_iter(), true), None);
+    assert_eq!(places(long.into_iter(), false), Some(2));
+    let most = [MAX_PLACES as u16 - 1, 1];
+    assert_eq!(places(most.into_iter(), true), Some(MAX_PLACES));
+    assert_eq!(places([0, 0].into_iter(), true), Some(0));
 }

@@ -13,7 +13,7 @@ pub mod maglev;
 mod quota;
 mod rendezvous;
 mod slots;
-mod turns;
+pub mod turns;
 
 use super::address::Address;
 
@@ -138,9 +138,10 @@ pub struct Occasion<'a> {
     pub turn: u32,
     /// The hash of the client's address, see [`client`].
     pub client: u32,
-    /// The table that [`maglev::fill`] made of the same processes: the index
-    /// of the owner of each slot. Empty unless the scheduler is
-    /// [`Scheduler::Mh`].
+    /// The table that was made of the same processes: the index of the owner of
+    /// each slot. With [`Scheduler::Mh`] it is that of [`maglev::fill`], with
+    /// [`Scheduler::Rr`] and [`Scheduler::Wrr`] that of [`turns::fill`] or
+    /// empty; the others go by none.
     pub slots: &'a [u16],
 }
 
@@ -163,7 +164,7 @@ impl Occasion<'_> {
 /// `None` if all weights are zero.
 ///
 /// Any context. The cost grows with the number of processes, except for that of
-/// [`Scheduler::Mh`]. To pass over the one chosen, choose again with its weight
+/// schedulers that go by a table. To pass over the one chosen, choose again with its weight
 /// zero on [`Occasion::again`].
 pub fn choose(
     scheduler: Scheduler,
@@ -173,8 +174,8 @@ pub fn choose(
     let turn = occasion.turn;
     let client = occasion.client;
     match scheduler {
-        Scheduler::Rr => turns::evenly(candidates, turn, |_| true),
-        Scheduler::Wrr => turns::by_weight(candidates, turn),
+        Scheduler::Rr => turns::by_table(candidates, turn, occasion.slots, false),
+        Scheduler::Wrr => turns::by_table(candidates, turn, occasion.slots, true),
         Scheduler::Lc => least::connections(candidates, turn),
         Scheduler::Wlc => least::connections_for_weight(candidates, turn),
         Scheduler::Mh => slots::owner(candidates, client, occasion.slots),

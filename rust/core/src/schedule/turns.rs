@@ -1,8 +1,92 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Schedulers by turn: `rr`, `wrr` and `cpu`.
+//!
+//! A choice looks at all processes, to learn whose turn it is. What it would
+//! come to can be laid out in a table beforehand, [`fill`]; then it looks at one.
 
-use super::{eligible, Candidates};
+use super::{eligible, hash, Candidates};
+
+/// The length of the longest table.
+///
+/// Each of as many processes as a service may have, 1024, may weigh 16 times
+/// what the lightest does.
+pub const MAX_PLACES: usize = 16384;
+
+/// How many places in a cycle weights come to, with those of [`super::Scheduler::Wrr`] if
+/// `weighted`, else with those of [`super::Scheduler::Rr`]. `None` if there are more than
+/// [`MAX_PLACES`]: then the scheduler does without a table.
+pub fn places(weights: impl Iterator<Item = u16> + Clone, weighted: bool) -> Option<usize> {
+    let divisor = divisor(weights.clone());
+    let places = shares(weights, divisor, weighted)
+        .fold(0_usize, |places, share| places.saturating_add(share.into()));
+    (places <= MAX_PLACES).then_some(places)
+}
+
+/// Lays a cycle out: writes who has each place, as the index of its weight. The
+/// table has as many as [`places`] says.
+pub fn fill(table: &mut [u16], weights: impl Iterator<Item = u16> + Clone, weighted: bool) {
+    let divisor = divisor(weights.clone());
+    let owners = shares(weights, divisor, weighted)
+        .zip(0_u16..)
+        .flat_map(|(share, index)| (0..share).map(move |_| index));
+    for (place, owner) in table.iter_mut().zip(owners) {
+        *place = owner;
+    }
+}
+
+/// How many places each process has.
+fn shares(
+    weights: impl Iterator<Item = u16>,
+    divisor: u64,
+    weighted: bool,
+) -> impl Iterator<Item = u16> {
+    weights.map(move |weight| match weight {
+        0 => 0,
+        _ if !weighted => 1,
+        // What divides all of them is no more than one.
+        _ => u64::from(weight)
+            .checked_div(divisor)
+            .map_or(0, |share| share as u16),
+    })
+}
+
+/// What divides all weights.
+fn divisor(weights: impl Iterator<Item = u16>) -> u64 {
+    weights.fold(0, |divisor, weight| {
+        greatest_common_divisor(weight.into(), divisor)
+    })
+}
+
+/// Whose turn it is by the table of the processes, or by what all of them say if
+/// there is none: by weight if `weighted`.
+///
+/// Who has gone since the table was made leaves his turns to the others, by
+/// chance: turns that follow each other would all go to the same.
+pub(super) fn by_table(
+    candidates: &impl Candidates,
+    turn: u32,
+    table: &[u16],
+    weighted: bool,
+) -> Option<usize> {
+    let choose = |turn| {
+        if weighted {
+            by_weight(candidates, turn)
+        } else {
+            evenly(candidates, turn, |_| true)
+        }
+    };
+    let length = table.len() as u64;
+    let stride = if weighted { stride(length) } else { 1 };
+    let Some(place) = u64::from(turn).wrapping_mul(stride).checked_rem(length) else {
+        return choose(turn);
+    };
+    table
+        .get(place as usize)
+        .map(|&owner| usize::from(owner))
+        .filter(|&owner| owner < candidates.len() && candidates.weight(owner) > 0)
+        .or_else(|| choose(hash::nth(turn, 0)))
+}
 
 /// The golden ratio's fractional part, in parts of 2^32.
 const GOLDEN: u64 = 0x9e37_79b9;
