@@ -183,6 +183,19 @@ def a_rule_by_the_process_addresses_does_not_choose_the_way_of_answers(net):
 
 
 @test
+def daemons_at_addresses_that_are_the_servers_own_are_served_as_others_are(net):
+    """With IPv4 a route from such an address is found sooner."""
+    hosts = [host_of(process) for process in net.processes]
+    net.control.serve(net.service, *net.processes)
+    net.server.batch(*(namespace.address(host, net.version.bits, "lo") for host in hosts))
+    try:
+        _ways(net, net.service, "eth0", "eth0")
+        exchange.everything(net.server, net.service, net.processes)
+    finally:
+        net.server.batch(*(f"addr del {host}/{net.version.bits} dev lo" for host in hosts))
+
+
+@test
 def an_open_connections_answers_follow_when_a_rule_comes_and_goes(net):
     net.control.serve(net.service, *net.processes)
     with Client(net.client, net.service, source=_source(net)) as client:

@@ -172,7 +172,7 @@ class TcpDispatchTuned(TcpDispatch):
 
     def setup(self):
         super().setup()
-        self.server.sysctl("net/ipv4/conf/eth0/accept_local", 1)
+        self.own_processes()
 
 
 class Ipvs(Dispatcher):
