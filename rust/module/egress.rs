@@ -7,17 +7,19 @@
 //! a process address is never seen outside.
 
 use crate::{
+    connection::Connection,
     dispatch_net::DispatchNet,
     family::Family,
     loopback, mss,
     stats::Drop,
     tcp_dispatch_core::packet::TcpFlags,
     wrappers::{
+        dst::DstRef,
         net::Net,
         sk_buff::{Segment, SkBuff},
     },
 };
-use kernel::sync::rcu::Guard;
+use kernel::{prelude::*, sync::rcu::Guard};
 
 /// Translates the source of a packet that a process sends back to the service address, and sends it
 /// the way that packets of that address go. Returns whether it did.
@@ -40,15 +42,11 @@ pub(crate) fn send<A: Family>(net: &Net, skb: &mut SkBuff, guard: &Guard) -> boo
     };
 
     let length = segment.len();
-    if segment.flags().has(TcpFlags::SYN) {
-        // TCP has kept a socket for the handshake: with a SYN cookie the packet has none.
-        if segment.skb().has_socket() {
-            connection.begin();
-        }
-        if mss::limit_to_announce(state, &mut segment, route).is_err() {
-            connection.process.count_drop(Drop::NoMemory);
-            return false;
-        }
+    if segment.flags().has(TcpFlags::SYN)
+        && answer_syn(state, &mut segment, &connection, route).is_err()
+    {
+        connection.process.count_drop(Drop::NoMemory);
+        return false;
     }
     let Ok(mut segment) = segment.make_writable() else {
         connection.process.count_drop(Drop::NoMemory);
@@ -62,4 +60,23 @@ pub(crate) fn send<A: Family>(net: &Net, skb: &mut SkBuff, guard: &Guard) -> boo
     segment.rewrite_source(connection.service_address());
     connection.process.count_out(length);
     true
+}
+
+/// Prepares the answer to a client's SYN. Not inlined: other packets save no registers for it.
+///
+/// # Errors
+///
+/// `ENOMEM`.
+#[inline(never)]
+fn answer_syn<A: Family>(
+    state: &DispatchNet,
+    segment: &mut Segment<'_, A>,
+    connection: &Connection<A>,
+    route: DstRef<'_>,
+) -> Result {
+    // TCP has kept a socket for the handshake: with a SYN cookie the packet has none.
+    if segment.skb().has_socket() {
+        connection.begin();
+    }
+    mss::limit_to_announce(state, segment, route)
 }

@@ -15,7 +15,8 @@ use crate::{
 use kernel::sync::rcu::Guard;
 
 /// Gives a SYN its route if it is for a service, and IP would surely give it the same. Else it is IP's
-/// to route, and to refuse.
+/// to route, and to refuse. Not inlined: other packets save no registers for it.
+#[inline(never)]
 pub(crate) fn give<A: Family>(state: &DispatchNet, segment: Segment<'_, A>, guard: &Guard) {
     let tuple = segment.tuple();
     if tuple.source_ip.is_link_local() || tuple.destination_ip.is_link_local() {
