@@ -60,14 +60,9 @@ def _route(net, way):
         net.server.ip(f"{option} route replace {net.wild(2)} via {net.near(2)} dev eth0")
 
 
-@contextlib.contextmanager
 def _rule(net, selector):
     """A rule that sends what it selects by eth1, for the time being."""
-    net.server.ip(f"{net.version.option} rule add pref 1000 {selector} lookup {_TABLE}")
-    try:
-        yield
-    finally:
-        net.server.ip(f"{net.version.option} rule del pref 1000")
+    return namespace.added(net.server, net.version, "rule", f"pref 1000 {selector} lookup {_TABLE}")
 
 
 @contextlib.contextmanager

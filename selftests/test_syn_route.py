@@ -62,24 +62,14 @@ def _seen(net):
         yield lambda: counted()["seen"]
 
 
-@contextlib.contextmanager
 def _rule(net, rule):
     """A rule of the server, for the time being."""
-    net.server.ip(f"{net.version.option} rule add {rule}")
-    try:
-        yield
-    finally:
-        net.server.ip(f"{net.version.option} rule del {rule}")
+    return namespace.added(net.server, net.version, "rule", rule)
 
 
-@contextlib.contextmanager
 def _by_eth1(net):
     """What clients send to the service goes by eth1, for the time being; the way back is by eth0."""
-    net.client.ip(f"route add {net.host} via {net.far(1)} dev eth1")
-    try:
-        yield
-    finally:
-        net.client.ip(f"route del {net.host} via {net.far(1)} dev eth1")
+    return namespace.added(net.client, net.version, "route", f"{net.host} via {net.far(1)} dev eth1")
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@
         ...       # sockets made and programs started here are the server's
 """
 
+import contextlib
 import os
 import threading
 
@@ -112,6 +113,16 @@ class Namespace:
 def address(host, length, device):
     """The `ip` command that gives a device an address, at once."""
     return f"addr add {host}/{length} dev {device}" + (" nodad" if version_of(host) is not IPV4 else "")
+
+
+@contextlib.contextmanager
+def added(namespace, version, kind, what):
+    """A route or a rule, `kind`, of a version of IP, for the time being."""
+    namespace.ip(f"{version.option} {kind} add {what}")
+    try:
+        yield
+    finally:
+        namespace.ip(f"{version.option} {kind} del {what}")
 
 
 def link(left, left_device, left_address, right, right_device, right_address, mtu=1500):
