@@ -43,7 +43,7 @@ pub fn svg(report: &Report) -> String {
         "Instructions of client and server together, above what the operation takes without a dispatcher."
             .to_owned(),
         format!("Linux {kernel}, IPv4, a client in another network namespace, one process."),
-        "Tuned: with accept_local set on the device that the client's packets come by.".to_owned(),
+        "Tuned: with the process addresses at lo, too.".to_owned(),
     ];
     for note in notes {
         y += NOTE;
