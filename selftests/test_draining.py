@@ -108,7 +108,10 @@ def a_process_whose_connections_are_all_in_TIME_WAIT_is_drained_and_their_entrie
     with events.Events(net.server) as heard:
         net.control.process_set(net.service, net.process(4), state="draining")
         states = lambda: [each["state"] for each in net.control.connections(net.service)]
-        wait.throughout(lambda: states() == ["fin-wait2"], "the connection that the process has closed", _SWEEPS)
+        # Its end is heard before it is acknowledged.
+        acknowledged = lambda: states() == ["fin-wait2"]
+        wait.until(acknowledged, "the client acknowledges the end")
+        wait.throughout(acknowledged, "the connection that the process has closed", _SWEEPS)
         check.equal(_state(net, net.process(4)), "draining", "its state while the client has not closed")
         client.close()
         check.equal(heard.find("process-drained-ntf", 10 * wait.SCALE)["state"], "down", "its state, in the event")
