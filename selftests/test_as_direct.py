@@ -12,9 +12,9 @@ import socket
 import struct
 
 from lib import check, daemon, topology, wait
-from lib.direct import Peer, compare, neighbour, shown
+from lib.direct import Peer, compare, neighbour, shown, sysctls
 from lib.ip import IPV4
-from lib.packet import ACK, PSH, RST, URG
+from lib.packet import ACK, PSH, RST, SYN, URG
 from lib.runner import test
 
 _OFFER = b"\x02\x04\x05\xb4\x01\x03\x03\x07\x01\x01\x04\x02"  # MSS 1460, window scaling by 7, SACK
@@ -105,7 +105,9 @@ def _sent_again(way):
 
 @test
 def a_hole_that_a_client_tells_of_is_filled_as_by_a_direct_daemon(net):
-    compare(net, _sent_again)
+    # The hole is sent again for what the client tells. Time alone would join other segments and send them again.
+    with sysctls((net.server, "ipv4/tcp_rto_min_us", 30_000_000)):
+        compare(net, _sent_again)
 
 
 def _window(way):
@@ -116,7 +118,7 @@ def _window(way):
         with listener.accept()[0] as accepted:
             peer.send(ACK, 1, 1, window=0)
             accepted.sendall(b"answer")
-            peer.answer(2, "a probe of the window")
+            wait.until(lambda: any(not seen.flags & SYN for seen in peer.answers()), f"{way.name}: a probe of the window")
             peer.send(ACK, 1, 1, window=100)
             wait.until(lambda: any(seen.payload for seen in peer.answers()), f"{way.name}: the data")
             peer.send(RST | ACK, 1, 7)

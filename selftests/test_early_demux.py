@@ -284,6 +284,8 @@ def a_client_that_reuses_its_port_gets_a_new_connection(net):
             _check_not_routed(net, client, "a connection from a port that was used before")
             client.send("close")
             client.ended()
+        # Until its FIN is acknowledged, the old socket has the addresses.
+        wait.until(lambda: not net.client.run("ss", "-Htan", "src", source), "the client's socket is gone")
 
 
 @test

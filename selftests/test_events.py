@@ -122,8 +122,8 @@ def refused_connections_are_told_at_most_once_a_second_and_all_are_counted(net):
     check.equal(sum(each["count"] for each in told), connections + 1, "connections that the events tell of")
     check.equal(net.control.drops("no-process", net.service), connections + 1, "connections that the service counted")
     check.true(connections > 4 * len(told), f"{len(told)} events of {connections} connections")
-    # A second of the clock may have begun before and go on after.
-    check.true(3 <= len(told) <= ended - begun + 2, f"{len(told)} events in {ended - begun:.1f} s")
+    # A second of the clock may have begun before and go on after; and in one this process may not run at all.
+    check.true(2 <= len(told) <= ended - begun + 2, f"{len(told)} events in {ended - begun:.1f} s")
 
 
 @test

@@ -21,7 +21,7 @@ _PORT = 5201
 _STREAMS = 8
 _BYTES = 4 << 20
 # Slow enough that no stream has done it all before the last one begins.
-_RATE = ["--bitrate", "8M"]
+_RATE = ["--bitrate", "2M"]
 
 
 class Iperf3(Program):

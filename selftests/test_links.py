@@ -199,7 +199,7 @@ def _namespaces():
     return made
 
 
-@test(only=IPV4)  # both at once; some 40 s: each of them takes a `dispatchctl up`
+@test(only=IPV4, deadline=600)  # both at once; some 40 s: each of them takes a `dispatchctl up`
 def hundreds_of_namespaces_have_services_of_the_same_addresses_each_for_itself(_):
     made = _namespaces()
     for net in _ADDRESSES:

@@ -54,7 +54,8 @@ def every_attempt_after_the_kill_9_of_an_owner_is_answered_by_a_living_process(n
         shown.append(f"{attempts.rate():.0f} a second, {after.total()} after the death")
         check.equal(set(after), set(net.processes[number + 1 :]), "what came of the attempts after the death")
         check.true(net.processes[number] in attempts.since(0), "the dead one had answered nothing before, either")
-        check.equal(_registered(net), set(net.processes[number + 1 :]), "processes after the death")
+        left = set(net.processes[number + 1 :])
+        wait.until(lambda: _registered(net) == left, "the processes after the death")
     return "; ".join(shown)
 
 

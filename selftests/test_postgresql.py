@@ -68,13 +68,17 @@ def pgbench_with_a_connection_a_transaction_and_prepared_statements_does_all(net
 def each_server_knows_the_clients_own_address_and_port(net):
     net.serve()
     seen = "host(client_addr), client_port, host(inet_server_addr()), inet_server_port()"
+    found = []
     for server in net.servers:
         query = f"select {seen} from pg_stat_activity where pid = pg_backend_pid()"
         host, port, own, own_port = net.psql(query).split("|")
         check.equal(host, net.pair.client_address, "the client's address")
         check.equal(endpoint(own, own_port), server.address, "the server's address as it knows it")
         known = [each["process-address"] for each in net.pair.control.connections(client=endpoint(host, int(port)))]
-        check.equal(known, [server.address], f"where port {port} of the client is assigned")
+        # The entry ends some seconds after the connection.
+        check.true(known in ([server.address], []), f"port {port} of the client is assigned to {known}")
+        found += known
+    check.true(found, "no connection was in the table")
 
 
 @test

@@ -119,6 +119,11 @@ class Peer:
         wait.until(lambda: len(self.answers()) >= number, f"{self._way.name}: {what}, number {number}")
         return self.answers()[number - 1]
 
+    def answer_with(self, flags, what):
+        """Waits until a segment with these flags came back, however many were sent again, and returns the first."""
+        of_these = lambda: (seen for seen in self.answers() if seen.flags & flags == flags)
+        return wait.until(lambda: next(of_these(), None), f"{self._way.name}: {what}")
+
     def open(self, options=b"", payload=b""):
         """Opens a connection."""
         self.send(SYN, options=options)
