@@ -117,7 +117,7 @@ def address(host, length, device):
 
 @contextlib.contextmanager
 def added(namespace, version, kind, what):
-    """A route or a rule, `kind`, of a version of IP, for the time being."""
+    """A route, a rule or an IPsec policy, `kind`, of a version of IP, for the time being."""
     namespace.ip(f"{version.option} {kind} add {what}")
     try:
         yield

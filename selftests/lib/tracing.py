@@ -4,6 +4,7 @@
 import contextlib
 import os
 import pathlib
+import re
 
 from . import check
 from .ip import IPV4, IPV6
@@ -38,6 +39,13 @@ def traced(*events, only=None):
         for event in events:
             (instance / "events" / event / "enable").write_text("0")
         instance.rmdir()
+
+
+def looked_up(version, source, destination, what):
+    """How many tables were looked into during `what` for a route that this computer takes from one host to another."""
+    with traced(_ROUTE_LOOKUPS[version], only=f"iif <= {_LOOPBACK}") as trace:
+        what()
+        return len(re.findall(rf" {re.escape(source)}/\d+ -> {re.escape(destination)}/", trace()))
 
 
 def routed(version, hosts, what):

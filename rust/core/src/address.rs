@@ -17,7 +17,7 @@ pub type Ipv6Address = [u8; 16];
 /// An [`Ipv4Address`] or an [`Ipv6Address`]. All that depends on the family is
 /// here and in [`Header`].
 pub trait Address:
-    Copy + Eq + Ord + Hash + Debug + Default + Into<IpAddr> + Send + Sync + 'static
+    Copy + Eq + Ord + Hash + Debug + Default + AsRef<[u8]> + Into<IpAddr> + Send + Sync + 'static
 {
     /// The same bytes as one number in network byte order.
     type Word: Copy + Eq + Debug + BitAnd<Output = Self::Word> + Not<Output = Self::Word>;

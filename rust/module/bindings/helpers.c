@@ -229,6 +229,31 @@ bool tcp_dispatch_ipv4_accepts_source(const struct sk_buff *skb,
 	       (dst_dev_rcu(way_back) == skb->dev || (in_dev && !IN_DEV_RPFILTER(in_dev)));
 }
 
+bool tcp_dispatch_ipv4_routes_by_addresses(const struct net *net)
+{
+	const struct fib_rule *rule;
+
+#ifdef CONFIG_IP_ROUTE_MULTIPATH
+	if (READ_ONCE(net->ipv4.sysctl_fib_multipath_hash_policy))
+		return false;
+#endif
+#ifdef CONFIG_XFRM
+	if (READ_ONCE(net->xfrm.policy_count[XFRM_POLICY_OUT]))
+		return false;
+#endif
+	list_for_each_entry_rcu(rule, &net->ipv4.rules_ops->rules_list, list) {
+		if (fib_rule_port_range_set(&rule->sport_range) ||
+		    fib_rule_port_range_set(&rule->dport_range))
+			return false;
+	}
+	return true;
+}
+
+void tcp_dispatch_dst_hold(struct dst_entry *dst)
+{
+	dst_hold(dst);
+}
+
 bool tcp_dispatch_dst_is_local(const struct dst_entry *dst)
 {
 	return dst->ops->family == AF_INET ?

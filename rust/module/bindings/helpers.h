@@ -48,6 +48,7 @@ u32 tcp_dispatch_dst_cookie(const struct dst_entry *dst);
 bool tcp_dispatch_netif_index_is_l3_master(struct net *net, int ifindex);
 void tcp_dispatch_send_port_unreachable(struct sk_buff *skb);
 bool tcp_dispatch_time_wait(const struct sock *sk, u32 *rcv_nxt, u32 *ts_recent);
+void tcp_dispatch_dst_hold(struct dst_entry *dst);
 bool tcp_dispatch_dst_is_local(const struct dst_entry *dst);
 bool tcp_dispatch_dst_is_to_many(const struct dst_entry *dst);
 u32 tcp_dispatch_dst_mtu(const struct dst_entry *dst);
@@ -60,6 +61,9 @@ bool tcp_dispatch_ipv4_routes_by_destination(const struct sk_buff *skb, struct n
 bool tcp_dispatch_ipv6_routes_by_destination(struct net *net);
 bool tcp_dispatch_ipv4_accepts_source(const struct sk_buff *skb,
 				      const struct dst_entry *way_back);
+
+/* Whether IPv4 routes packets of TCP by their addresses, whatever their ports are. */
+bool tcp_dispatch_ipv4_routes_by_addresses(const struct net *net);
 
 /* net_protocol */
 const struct net_protocol *tcp_dispatch_inet_protos_tcp(void);

@@ -89,6 +89,15 @@ impl Dst {
     }
 }
 
+impl Clone for Dst {
+    fn clone(&self) -> Self {
+        // SAFETY: The type's invariant.
+        unsafe { bindings::tcp_dispatch_dst_hold(self.0.as_ptr()) };
+        // INVARIANT: Just counted.
+        Self(self.0)
+    }
+}
+
 impl Drop for Dst {
     fn drop(&mut self) {
         // SAFETY: The type's invariant. The entry is freed a grace period after the last reference.

@@ -71,6 +71,10 @@ pub(crate) trait Inet: Address {
     /// The packet must be one that IP has received in `net` and not routed yet, in a read section.
     unsafe fn routes_by_destination(net: &Net, skb: *const bindings::sk_buff) -> bool;
 
+    /// Whether packets of TCP with the same addresses get the same route, whatever their ports are. Under
+    /// RCU.
+    fn routes_by_addresses(net: &Net) -> bool;
+
     /// Whether IP takes the packet from a source to which `way_back` leads.
     ///
     /// # Safety
@@ -209,6 +213,11 @@ impl Inet for Ipv4Address {
         unsafe { bindings::tcp_dispatch_ipv4_routes_by_destination(skb, net.as_ptr()) }
     }
 
+    fn routes_by_addresses(net: &Net) -> bool {
+        // SAFETY: `net` is valid.
+        unsafe { bindings::tcp_dispatch_ipv4_routes_by_addresses(net.as_ptr()) }
+    }
+
     unsafe fn accepts_source(
         skb: *const bindings::sk_buff,
         way_back: *const bindings::dst_entry,
@@ -314,6 +323,11 @@ impl Inet for Ipv6Address {
     unsafe fn routes_by_destination(net: &Net, _skb: *const bindings::sk_buff) -> bool {
         // SAFETY: By the contract.
         unsafe { bindings::tcp_dispatch_ipv6_routes_by_destination(net.as_ptr()) }
+    }
+
+    fn routes_by_addresses(_net: &Net) -> bool {
+        // Nothing tells so easily which way a route of several leads.
+        false
     }
 
     unsafe fn accepts_source(

@@ -5,6 +5,7 @@
 //! C headers: [`include/net/net_namespace.h`](srctree/include/net/net_namespace.h),
 //! [`include/net/netns/generic.h`](srctree/include/net/netns/generic.h)
 
+use super::inet::Inet;
 use crate::bindings;
 use core::{cell::UnsafeCell, marker::PhantomData, ptr};
 use kernel::{
@@ -35,6 +36,12 @@ impl Net {
     pub(crate) fn has_tcp_early_demux(&self) -> bool {
         // SAFETY: The namespace is valid.
         unsafe { bindings::tcp_dispatch_net_has_tcp_early_demux(self.as_ptr()) }
+    }
+
+    /// Whether packets of TCP with the same addresses get the same route, as far as that is easily
+    /// told.
+    pub(crate) fn routes_by_addresses<A: Inet>(&self, _guard: &Guard) -> bool {
+        A::routes_by_addresses(self)
     }
 
     #[inline]
