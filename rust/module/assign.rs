@@ -147,7 +147,7 @@ fn assign<A: Family>(
         let inserted = if reuse::is_taken(net, segment, connection.to_process(), guard) {
             Err(InsertError::Conflict)
         } else {
-            net.insert(connection.clone())
+            net.insert(&connection)
         };
         match inserted {
             Ok(()) => return Ok(Assigned::New(connection)),

@@ -10,7 +10,7 @@ use crate::{
     wrappers::{
         dst::{Dst, DstCache, DstRef},
         net::Net,
-        rcu::{RcuArc, RcuBox, RcuRef},
+        rcu::{read_once, RcuArc, RcuBox, RcuRef},
         rhashtable::{Functions, Node, RhashTable, Table},
     },
 };
@@ -83,19 +83,16 @@ impl<A: Family> Connection<A> {
     ) -> Result<RcuArc<Self>> {
         let address = A::address(process.address).ok_or(EAFNOSUPPORT)?;
         let to_process = Tuple::new(client, address);
-        RcuArc::new(
-            init!(Self {
-                by_client: Node::new(Tuple::new(client, service)),
-                by_process: Node::new(to_process),
-                process,
-                route: DstCache::new(),
-                created: Instant::now(),
-                iif,
-                stage: Atomic::new(Stage::Making as i32),
-                misses: Atomic::new(0),
-            }),
-            GFP_ATOMIC,
-        )
+        RcuArc::new_atomic(init!(Self {
+            by_client: Node::new(Tuple::new(client, service)),
+            by_process: Node::new(to_process),
+            process,
+            route: DstCache::new(),
+            created: Instant::now(),
+            iif,
+            stage: Atomic::new(Stage::Making as i32),
+            misses: Atomic::new(0),
+        }))
     }
 
     /// How long ago it was assigned, in milliseconds.
@@ -160,7 +157,7 @@ impl<A: Family> Connection<A> {
     }
 
     fn is_at(&self, stage: Stage) -> bool {
-        self.stage.load(ordering::Relaxed) == stage as i32
+        read_once(&self.stage) == stage as i32
     }
 
     /// Whether TCP has not seen its first packet yet, so that it may come to nothing.
@@ -253,7 +250,7 @@ impl ConnectionCount {
 
     /// How many there may be.
     pub(crate) fn limit(&self) -> u32 {
-        self.limit.load(ordering::Relaxed)
+        read_once(&self.limit)
     }
 
     /// Lets there be `limit` connections. Those above it stay.
@@ -311,7 +308,7 @@ impl<A: Family> ConnectionTable<A> {
     /// many there were before.
     pub(crate) fn insert(
         &self,
-        connection: RcuArc<Connection<A>>,
+        connection: &RcuArc<Connection<A>>,
         total: &ConnectionCount,
     ) -> Result<i64, InsertError> {
         let count = total.count.fetch_add(1, ordering::Full);
@@ -326,7 +323,7 @@ impl<A: Family> ConnectionTable<A> {
         inserted.map(|()| count)
     }
 
-    fn insert_both(&self, connection: RcuArc<Connection<A>>) -> Result<(), InsertError> {
+    fn insert_both(&self, connection: &RcuArc<Connection<A>>) -> Result<(), InsertError> {
         let guard = Guard::new();
         if let Err(error) = self.by_process.insert(connection.clone()) {
             let there = self.by_process.lookup(connection.to_process(), &guard);
@@ -338,7 +335,6 @@ impl<A: Family> ConnectionTable<A> {
                 _ => InsertError::NoMemory,
             });
         }
-        let process = connection.process.clone();
         if let Err(error) = self.by_client.insert(connection.clone()) {
             if let Some(entry) = self.by_process.lookup(connection.to_process(), &guard) {
                 drop(self.by_process.remove(entry));
@@ -348,6 +344,7 @@ impl<A: Family> ConnectionTable<A> {
                 _ => InsertError::NoMemory,
             });
         }
+        let process = &connection.process;
         process.connections.fetch_add(1, ordering::Relaxed);
         process.service.connections.fetch_add(1, ordering::Relaxed);
         Ok(())
@@ -394,7 +391,7 @@ mod tests {
 
     impl Limited {
         fn insert(&self, connection: RcuArc<Connection<Ipv4Address>>) -> Result<i64, InsertError> {
-            self.0.insert(connection, &self.1)
+            self.0.insert(&connection, &self.1)
         }
 
         fn remove(&self, connection: ConnectionRef<'_, Ipv4Address>) -> Option<bool> {

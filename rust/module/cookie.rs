@@ -61,7 +61,7 @@ pub(crate) fn acknowledgement<A: Family>(
                 return Verdict::Pass;
             }
         };
-    match net.insert(connection.clone()) {
+    match net.insert(&connection) {
         Ok(()) => {
             assign::began(net, &connection, guard);
             ingress::deliver(segment, &connection)

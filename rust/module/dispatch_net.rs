@@ -21,7 +21,7 @@ use crate::{
         delayed_work::{DelayedWork, HasDelayedWork},
         net::{Net, Owner, Pernet, PernetOperations},
         netlink_notifier::SocketReleased,
-        rcu::{RcuArc, RcuRef},
+        rcu::{read_once, RcuArc, RcuRef},
         trace,
     },
 };
@@ -189,7 +189,7 @@ impl DispatchNet {
     /// The largest packet that TCP makes for a process, in bytes.
     #[inline]
     pub(crate) fn port_mtu(&self) -> u32 {
-        self.port_mtu.load(ordering::Relaxed)
+        read_once(&self.port_mtu)
     }
 
     /// The MTU of the port is `mtu` now; without one nothing is known.
@@ -201,7 +201,7 @@ impl DispatchNet {
     /// Puts a connection into the table, and sees to it that it is ended one day. Any context.
     pub(crate) fn insert<A: Family>(
         &self,
-        connection: RcuArc<Connection<A>>,
+        connection: &RcuArc<Connection<A>>,
     ) -> Result<(), InsertError> {
         let table = &A::of(self).connections;
         if table.insert(connection, &self.connection_count)? == 0 {

@@ -13,7 +13,7 @@ use crate::{
         cred::Uid,
         net::Net,
         pid::Pid,
-        rcu::{RcuArc, RcuCell},
+        rcu::{read_once, RcuArc, RcuCell},
         sock::Listener,
     },
 };
@@ -156,7 +156,7 @@ impl Process {
 
     /// Its weight, whatever its state.
     pub(crate) fn weight(&self) -> u16 {
-        self.weight.load(ordering::Relaxed) as u16
+        read_once(&self.weight) as u16
     }
 
     /// Sets the weight. Under the control lock, by whoever replaces the plan afterwards.
@@ -177,7 +177,7 @@ impl Process {
     /// Its state.
     #[inline]
     pub(crate) fn state(&self) -> State {
-        State::from_number(self.state.load(ordering::Relaxed)).unwrap_or(State::Down)
+        State::from_number(read_once(&self.state)).unwrap_or(State::Down)
     }
 
     /// Sets the state, and in how many milliseconds a draining process loses what is left. `sweep` is

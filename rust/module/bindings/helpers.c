@@ -31,6 +31,19 @@
 #include "../generated/netlink.h"
 #include "helpers.h"
 
+void *tcp_dispatch_kmalloc_atomic(size_t size)
+{
+	/* Of a constant, kmalloc() finds the cache when it is compiled. */
+	switch (size) {
+	case 0 ... 128:
+		return kmalloc(128, GFP_ATOMIC);
+	case 129 ... 192:
+		return kmalloc(192, GFP_ATOMIC);
+	default:
+		return kmalloc(size, GFP_ATOMIC);
+	}
+}
+
 /* sk_buff */
 
 bool tcp_dispatch_pskb_may_pull(struct sk_buff *skb, unsigned int len)

@@ -18,6 +18,9 @@
 #include <net/protocol.h>
 #include <net/route.h>
 
+/* Memory of a size whose cache is known here. */
+void *tcp_dispatch_kmalloc_atomic(size_t size);
+
 /* sk_buff */
 bool tcp_dispatch_pskb_may_pull(struct sk_buff *skb, unsigned int len);
 int tcp_dispatch_skb_ensure_writable(struct sk_buff *skb, unsigned int len);

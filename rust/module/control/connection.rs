@@ -114,7 +114,7 @@ fn add_of_family<A: Family>(
         );
     }
     connection.reserve();
-    match net.insert(connection.clone()) {
+    match net.insert(&connection) {
         Ok(()) => {
             assign::assigned(net, &connection, &Guard::new());
             Ok(())

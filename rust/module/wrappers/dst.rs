@@ -186,7 +186,7 @@ impl DstCache {
         look_up: impl FnOnce() -> Option<Dst>,
     ) -> Option<DstRef<'rcu>> {
         let known = NonNull::new(rcu::load(&self.dst)).filter(|dst| {
-            let cookie = self.cookie.load(ordering::Relaxed);
+            let cookie = rcu::read_once(&self.cookie);
             // SAFETY: The place held a reference when it was read in this read section.
             unsafe { !bindings::tcp_dispatch_dst_check(dst.as_ptr(), cookie).is_null() }
         });
@@ -220,7 +220,7 @@ impl DstCache {
         };
         // SAFETY: As above.
         let cookie = unsafe { bindings::tcp_dispatch_dst_cookie(dst.as_ptr()) };
-        if rcu::load(&self.dst) == dst.as_ptr() && self.cookie.load(ordering::Relaxed) == cookie {
+        if rcu::load(&self.dst) == dst.as_ptr() && rcu::read_once(&self.cookie) == cookie {
             return;
         }
         // SAFETY: As above.

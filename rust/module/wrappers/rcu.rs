@@ -6,13 +6,12 @@
 
 use crate::bindings;
 use core::{
-    mem::ManuallyDrop,
+    mem::{align_of, size_of, ManuallyDrop, MaybeUninit},
     ops::Deref,
     ptr::{self, NonNull},
 };
 use kernel::{
     alloc::Flags,
-    init::InPlaceInit,
     prelude::*,
     sync::{
         atomic::{ordering, Atomic, AtomicType},
@@ -65,14 +64,35 @@ impl<T: Send + Sync + 'static> RcuArc<T> {
     where
         Error: From<E>,
     {
-        let boxed = KBox::init(
-            init!(RcuBox {
-                references: Atomic::new(1),
-                head: Opaque::zeroed(),
-                value <- value,
-            }? E),
-            flags,
-        )?;
+        Self::put(KBox::new_uninit(flags)?, value)
+    }
+
+    /// As [`Self::new`], for what packets make. Any context.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new_atomic(value: impl Init<T>) -> Result<Self> {
+        // What `kmalloc()` of a constant size vouches for.
+        const { assert!(align_of::<RcuBox<T>>() <= align_of::<u64>()) };
+        // SAFETY: No requirements.
+        let raw = unsafe { bindings::tcp_dispatch_kmalloc_atomic(size_of::<RcuBox<T>>()) };
+        if raw.is_null() {
+            return Err(ENOMEM);
+        }
+        // SAFETY: As large as a box, aligned, and from `kmalloc()`, whose memory a `KBox` owns.
+        Self::put(unsafe { KBox::from_raw(raw.cast()) }, value)
+    }
+
+    fn put<E>(room: KBox<MaybeUninit<RcuBox<T>>>, value: impl Init<T, E>) -> Result<Self>
+    where
+        Error: From<E>,
+    {
+        let boxed = room.write_init(init!(RcuBox {
+            references: Atomic::new(1),
+            head: Opaque::zeroed(),
+            value <- value,
+        }? E))?;
         // INVARIANT: The one reference is this one.
         Ok(Self(NonNull::from(KBox::leak(boxed))))
     }
