@@ -147,7 +147,7 @@ fn assign<A: Family>(
         let inserted = if reuse::is_taken(net, segment, connection.to_process(), guard) {
             Err(InsertError::Conflict)
         } else {
-            net.insert(&connection)
+            net.insert(&connection, guard)
         };
         match inserted {
             Ok(()) => return Ok(Assigned::New(connection)),

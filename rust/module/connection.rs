@@ -310,12 +310,13 @@ impl<A: Family> ConnectionTable<A> {
         &self,
         connection: &RcuArc<Connection<A>>,
         total: &ConnectionCount,
+        guard: &Guard,
     ) -> Result<i64, InsertError> {
         let count = total.count.fetch_add(1, ordering::Full);
         let inserted = if count >= i64::from(total.limit()) {
             Err(InsertError::Limit)
         } else {
-            self.insert_both(connection)
+            self.insert_both(connection, guard)
         };
         if inserted.is_err() {
             total.count.fetch_sub(1, ordering::Relaxed);
@@ -323,10 +324,13 @@ impl<A: Family> ConnectionTable<A> {
         inserted.map(|()| count)
     }
 
-    fn insert_both(&self, connection: &RcuArc<Connection<A>>) -> Result<(), InsertError> {
-        let guard = Guard::new();
+    fn insert_both(
+        &self,
+        connection: &RcuArc<Connection<A>>,
+        guard: &Guard,
+    ) -> Result<(), InsertError> {
         if let Err(error) = self.by_process.insert(connection.clone()) {
-            let there = self.by_process.lookup(connection.to_process(), &guard);
+            let there = self.by_process.lookup(connection.to_process(), guard);
             return Err(match (error, there) {
                 (EEXIST, Some(there)) if there.by_client.key() == connection.by_client.key() => {
                     InsertError::Exists
@@ -336,7 +340,7 @@ impl<A: Family> ConnectionTable<A> {
             });
         }
         if let Err(error) = self.by_client.insert(connection.clone()) {
-            if let Some(entry) = self.by_process.lookup(connection.to_process(), &guard) {
+            if let Some(entry) = self.by_process.lookup(connection.to_process(), guard) {
                 drop(self.by_process.remove(entry));
             }
             return Err(match error {
@@ -391,7 +395,7 @@ mod tests {
 
     impl Limited {
         fn insert(&self, connection: RcuArc<Connection<Ipv4Address>>) -> Result<i64, InsertError> {
-            self.0.insert(&connection, &self.1)
+            self.0.insert(&connection, &self.1, &Guard::new())
         }
 
         fn remove(&self, connection: ConnectionRef<'_, Ipv4Address>) -> Option<bool> {

@@ -61,7 +61,7 @@ pub(crate) fn acknowledgement<A: Family>(
                 return Verdict::Pass;
             }
         };
-    match net.insert(&connection) {
+    match net.insert(&connection, guard) {
         Ok(()) => {
             assign::began(net, &connection, guard);
             ingress::deliver(segment, &connection)

@@ -202,9 +202,10 @@ impl DispatchNet {
     pub(crate) fn insert<A: Family>(
         &self,
         connection: &RcuArc<Connection<A>>,
+        guard: &Guard,
     ) -> Result<(), InsertError> {
         let table = &A::of(self).connections;
-        if table.insert(connection, &self.connection_count)? == 0 {
+        if table.insert(connection, &self.connection_count, guard)? == 0 {
             self.sweep.schedule(expire::INTERVAL);
         }
         Ok(())

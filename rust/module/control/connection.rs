@@ -114,9 +114,10 @@ fn add_of_family<A: Family>(
         );
     }
     connection.reserve();
-    match net.insert(&connection) {
+    let guard = Guard::new();
+    match net.insert(&connection, &guard) {
         Ok(()) => {
-            assign::assigned(net, &connection, &Guard::new());
+            assign::assigned(net, &connection, &guard);
             Ok(())
         }
         Err(InsertError::Exists) => refuse(
