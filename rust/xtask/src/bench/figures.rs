@@ -120,12 +120,12 @@ impl Figures {
         paths::checkout().join("selftests/bench/figures.json")
     }
 
-    /// The figures of runs: the mean of those that measured each.
+    /// The figures of runs: the weighted mean of those that measured each.
     pub fn of(runs: &[Report]) -> Self {
         let mut adds = Adds::new();
         for dispatcher in OURS {
-            for (operation, _) in GUARDED {
-                if let Some((cost, _)) = mean_cost(runs, dispatcher, operation) {
+            for (operation, floor) in GUARDED {
+                if let Some((cost, _)) = mean_cost(runs, dispatcher, operation, floor) {
                     let one = adds.entry(dispatcher.into()).or_default();
                     one.insert(operation.into(), (cost * 10.0).round() / 10.0);
                 }
@@ -160,7 +160,7 @@ impl Figures {
         fs::write(path, text).with_context(|| format!("can't write {}", path.display()))
     }
 
-    /// Compares what runs measured with them: the mean of those that measured it.
+    /// Compares what runs measured with them: the weighted mean of those that measured it.
     pub fn compare(&self, runs: &[Report]) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (dispatcher, figures) in &self.adds {
@@ -168,7 +168,7 @@ impl Figures {
                 let direct = runs
                     .iter()
                     .find_map(|run| run.direct(IPV4, "remote", operation));
-                let cost = mean_cost(runs, dispatcher, operation);
+                let cost = mean_cost(runs, dispatcher, operation, floor);
                 if let (Some(&figure), Some(direct), Some((adds, spread))) =
                     (figures.get(operation), direct, cost)
                 {
@@ -182,22 +182,30 @@ impl Figures {
     }
 }
 
-/// The mean of costs of independent runs, and what they leave open of it: chance goes either way, so
-/// that is less than what each of them leaves open.
-fn mean(costs: impl Iterator<Item = (f64, f64)>) -> Option<(f64, f64)> {
-    let costs: Vec<_> = costs.collect();
-    let runs = costs.len() as f64;
-    let adds: f64 = costs.iter().map(|(adds, _)| adds).sum();
-    let squares: f64 = costs.iter().map(|(_, spread)| spread * spread).sum();
-    (!costs.is_empty()).then(|| (adds / runs, squares.sqrt() / runs))
+/// The mean of costs of independent runs, and what they leave open of it. Each run weighs the less the
+/// more it leaves open itself: once in some ten runs the guest is busy with something else for a while,
+/// and one of two measurements is worth nothing. What is below `floor` weighs the same.
+fn mean(costs: impl Iterator<Item = (f64, f64)>, floor: f64) -> Option<(f64, f64)> {
+    let (mut sum, mut squares, mut weights) = (0.0, 0.0, 0.0);
+    for (adds, spread) in costs {
+        let weight = spread.max(floor).powi(-2);
+        sum += weight * adds;
+        squares += (weight * spread).powi(2);
+        weights += weight;
+    }
+    (weights > 0.0).then(|| (sum / weights, squares.sqrt() / weights))
 }
 
-/// The mean of what runs measured of it.
-fn mean_cost(runs: &[Report], dispatcher: &str, operation: &str) -> Option<(f64, f64)> {
+/// The mean of what runs measured of it, `floor` being the least share of direct's count that a run
+/// leaves open.
+fn mean_cost(runs: &[Report], dispatcher: &str, operation: &str, floor: f64) -> Option<(f64, f64)> {
+    let direct = runs
+        .iter()
+        .find_map(|run| run.direct(IPV4, "remote", operation))?;
     let costs = runs
         .iter()
         .filter_map(|run| cost(run, dispatcher, operation));
-    mean(costs)
+    mean(costs, floor * direct.count())
 }
 
 /// What a dispatcher adds to direct over IPv4, and what the measurements leave open of that. IPv6
@@ -305,6 +313,20 @@ mod tests {
             verdict(&[noisy(), noisy(), report(Vec::new())]),
             Verdict::Same
         );
+    }
+
+    #[test]
+    fn a_run_in_which_the_guest_was_busy_hardly_counts() {
+        let figures = figures(&run([36_000.0; 2], [39_000.0; 2]));
+        let verdict = |runs: &[Report]| figures.compare(runs)[0].verdict;
+        let busy = || run([36_000.0; 2], [39_000.0, 40_400.0]);
+        let calm = || run([36_000.0; 2], [39_010.0; 2]);
+        assert_eq!(verdict(&[busy()]), Verdict::Unclear);
+        assert_eq!(verdict(&[busy(), calm()]), Verdict::Same);
+        let over = || run([36_000.0; 2], [39_110.0; 2]);
+        assert_eq!(verdict(&[busy(), over()]), Verdict::Over);
+        let added = Figures::of(&[busy(), calm(), calm()]).adds["tcp_dispatch"]["round-trip"];
+        assert!((3010.0..3012.0).contains(&added), "{added}");
     }
 
     #[test]
