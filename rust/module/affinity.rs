@@ -7,7 +7,10 @@ use crate::{
     dispatch_net::DispatchNet,
     process::Process,
     service::Service,
-    tcp_dispatch_core::{Ipv6Address, Prefix},
+    tcp_dispatch_core::{
+        hash::{self, Key, Secrets},
+        Ipv6Address, Prefix,
+    },
     wrappers::{
         clock,
         delayed_work::cond_resched,
@@ -27,7 +30,7 @@ use pin_init::{pin_data, PinInit};
 
 /// A client of a service. Addresses are as [`to_ipv6`](crate::tcp_dispatch_core::Address::to_ipv6) has
 /// them.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(C, align(4))]
 pub(crate) struct AffinityKey {
     /// The first address of the range that counts as one client.
@@ -41,6 +44,17 @@ impl AffinityKey {
             client: Prefix::containing(client, prefix_len)?.ip(),
             service: service.id.to_ne_bytes(),
         })
+    }
+}
+
+impl Key for AffinityKey {
+    fn hash(&self, secrets: &Secrets, seed: u32) -> u32 {
+        let service = u64::from_ne_bytes(self.service);
+        hash::of_address_and(self.client, service, secrets, seed)
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        self == other
     }
 }
 
@@ -63,7 +77,6 @@ unsafe impl Table for ByClientAndService {
     const NODE: usize = offset_of!(Affinity, node);
     const FUNCTIONS: Functions = Functions {
         init: bindings::tcp_dispatch_affinities_init,
-        lookup: bindings::tcp_dispatch_affinities_lookup,
         insert: bindings::tcp_dispatch_affinities_insert,
         remove: bindings::tcp_dispatch_affinities_remove,
     };

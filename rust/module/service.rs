@@ -7,7 +7,10 @@ use crate::{
     plan::{Plan, Settings},
     process::Process,
     stats::{Drops, Refusals, Stats},
-    tcp_dispatch_core::{AnySocketAddress, Ipv6Address},
+    tcp_dispatch_core::{
+        hash::{self, Key, Secrets},
+        AnySocketAddress, Ipv6Address,
+    },
     wrappers::{
         clock,
         dst::DstCache,
@@ -43,6 +46,19 @@ impl ServiceKey {
             port: address.port(),
             zero: [0; 2],
         }
+    }
+}
+
+impl Key for ServiceKey {
+    #[inline]
+    fn hash(&self, secrets: &Secrets, seed: u32) -> u32 {
+        let port = u16::from_ne_bytes(self.port).into();
+        hash::of_address_and(self.ip, port, secrets, seed)
+    }
+
+    #[inline]
+    fn is(&self, other: &Self) -> bool {
+        self == other
     }
 }
 
@@ -193,7 +209,6 @@ unsafe impl Table for ByAddress {
     const NODE: usize = offset_of!(Service, node);
     const FUNCTIONS: Functions = Functions {
         init: bindings::tcp_dispatch_services_init,
-        lookup: bindings::tcp_dispatch_services_lookup,
         insert: bindings::tcp_dispatch_services_insert,
         remove: bindings::tcp_dispatch_services_remove,
     };

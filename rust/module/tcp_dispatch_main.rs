@@ -67,6 +67,7 @@ use wrappers::{
     net_protocol::{Layer, TcpHook, Verdict},
     netlink_notifier::NetlinkNotifier,
     rcu::Barrier,
+    secrets,
     sk_buff::SkBuff,
 };
 
@@ -136,6 +137,8 @@ struct TcpDispatch {
 impl kernel::Module for TcpDispatch {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let _barrier = Barrier;
+        // SAFETY: There is no table yet.
+        unsafe { secrets::draw() };
         let _state = DispatchNet::operations().register()?;
         let _sockets = NetlinkNotifier::register()?;
         let _control = FamilyRegistration::new()?;

@@ -3,6 +3,7 @@
 //! Addresses of services, processes and clients, of either family.
 
 use super::checksum::Sum;
+use super::hash::{self, Secrets};
 use super::packet::{Header, Ipv4Header, Ipv6Header};
 use core::fmt::{self, Debug};
 use core::hash::Hash;
@@ -57,6 +58,9 @@ pub trait Address:
 
     /// Whether it means another host on each link.
     fn is_link_local(self) -> bool;
+
+    /// A word of both ends' addresses, for [`hash`](super::hash) to go on with.
+    fn hash_two(source: Self, destination: Self, secrets: &Secrets) -> u64;
 }
 
 impl Address for Ipv4Address {
@@ -112,6 +116,11 @@ impl Address for Ipv4Address {
     #[inline]
     fn is_link_local(self) -> bool {
         false
+    }
+
+    #[inline]
+    fn hash_two(source: Self, destination: Self, _: &Secrets) -> u64 {
+        hash::join_ipv4(source, destination)
     }
 }
 
@@ -174,6 +183,11 @@ impl Address for Ipv6Address {
     fn is_link_local(self) -> bool {
         let [first, second, ..] = self;
         first == 0xfe && second & 0xc0 == 0x80
+    }
+
+    #[inline]
+    fn hash_two(source: Self, destination: Self, secrets: &Secrets) -> u64 {
+        hash::fold_ipv6(source, destination, secrets)
     }
 }
 

@@ -22,6 +22,7 @@
 pub mod address;
 pub mod checksum;
 mod field;
+pub mod hash;
 pub mod mss;
 pub mod options;
 pub mod packet;

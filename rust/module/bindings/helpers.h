@@ -166,14 +166,18 @@ u32 tcp_dispatch_from_kuid(const struct net *net, kuid_t uid);
 kgid_t tcp_dispatch_make_kgid(const struct net *net, u32 gid);
 u32 tcp_dispatch_from_kgid(const struct net *net, kgid_t gid);
 
+/* The hashes of the tables' keys, by Rust. */
+u32 tcp_dispatch_hash_service(const void *key, u32 len, u32 seed);
+u32 tcp_dispatch_hash_affinity(const void *key, u32 len, u32 seed);
+u32 tcp_dispatch_hash_ipv4_tuple(const void *key, u32 len, u32 seed);
+u32 tcp_dispatch_hash_ipv6_tuple(const void *key, u32 len, u32 seed);
+
 /*
  * The hash tables. A table's parameters must be constant where its
  * functions are inlined, so each gets functions of its own.
  */
 #define TCP_DISPATCH_TABLE_FUNCTIONS(name)					\
 int tcp_dispatch_##name##_init(struct rhashtable *table);			\
-struct rhash_head *tcp_dispatch_##name##_lookup(struct rhashtable *table,	\
-						const void *key);		\
 int tcp_dispatch_##name##_insert(struct rhashtable *table,			\
 				 struct rhash_head *node);			\
 int tcp_dispatch_##name##_remove(struct rhashtable *table,			\

@@ -4,11 +4,8 @@
  * that depend on them. The tables themselves belong to Rust, see
  * wrappers/rhashtable.rs.
  *
- * Every node is a struct rhash_head with the key right behind it. The hash is
- * the table's own, jhash2() under a random seed, as TCP's tables have it: a
- * client who chooses its addresses and ports can't choose its bucket, and the
- * table draws a new seed when a chain grows too long. A SipHash would cost a
- * round trip 140 instructions more. Services have one of their own.
+ * Every node is a struct rhash_head with the key right behind it. The hashes are
+ * Rust's, rust/core/src/hash.rs, and so is the look-up, which every packet does.
  */
 
 #include <linux/rhashtable.h>
@@ -41,36 +38,19 @@ TCP_DISPATCH_NODE(5)
 TCP_DISPATCH_NODE(6)
 TCP_DISPATCH_NODE(9)
 
-/*
- * No client chooses a service's address. Of IPv4's the last two words say all:
- * what mixes them, and adds up the rest, is enough.
- */
-static inline u32 hash_service(const void *data, u32 len, u32 seed)
-{
-	const u32 *key = data;
-
-	return jhash_3words(key[0] ^ key[1] * 31 ^ key[2] * 961, key[3], key[4], seed);
-}
-
-#define TCP_DISPATCH_TABLE(name, words, hash)					\
+#define TCP_DISPATCH_TABLE(name, words, key_hash)				\
 static const struct rhashtable_params name##_params = {			\
 	.key_len		= sizeof_field(struct node_of_##words, key),	\
 	.key_offset		= offsetof(struct node_of_##words, key),		\
 	.head_offset		= offsetof(struct node_of_##words, head),		\
 	.automatic_shrinking	= true,						\
-	.hashfn			= hash,						\
+	.hashfn			= key_hash,					\
 	.obj_cmpfn		= compare_##words,				\
 };										\
 										\
 int tcp_dispatch_##name##_init(struct rhashtable *table)			\
 {										\
 	return rhashtable_init(table, &name##_params);				\
-}										\
-										\
-struct rhash_head *tcp_dispatch_##name##_lookup(struct rhashtable *table,	\
-						const void *key)		\
-{										\
-	return rhashtable_lookup(table, key, name##_params);			\
 }										\
 										\
 int tcp_dispatch_##name##_insert(struct rhashtable *table,			\
@@ -85,9 +65,9 @@ int tcp_dispatch_##name##_remove(struct rhashtable *table,			\
 	return rhashtable_remove_fast(table, node, name##_params);		\
 }
 
-TCP_DISPATCH_TABLE(services, 5, hash_service)
-TCP_DISPATCH_TABLE(affinities, 6, NULL)
-TCP_DISPATCH_TABLE(ipv4_connections_by_client, 3, NULL)
-TCP_DISPATCH_TABLE(ipv4_connections_by_process, 3, NULL)
-TCP_DISPATCH_TABLE(ipv6_connections_by_client, 9, NULL)
-TCP_DISPATCH_TABLE(ipv6_connections_by_process, 9, NULL)
+TCP_DISPATCH_TABLE(services, 5, tcp_dispatch_hash_service)
+TCP_DISPATCH_TABLE(affinities, 6, tcp_dispatch_hash_affinity)
+TCP_DISPATCH_TABLE(ipv4_connections_by_client, 3, tcp_dispatch_hash_ipv4_tuple)
+TCP_DISPATCH_TABLE(ipv4_connections_by_process, 3, tcp_dispatch_hash_ipv4_tuple)
+TCP_DISPATCH_TABLE(ipv6_connections_by_client, 9, tcp_dispatch_hash_ipv6_tuple)
+TCP_DISPATCH_TABLE(ipv6_connections_by_process, 9, tcp_dispatch_hash_ipv6_tuple)

@@ -129,13 +129,11 @@ fn flow_ports<A>(flow: &Flow<A>) -> bindings::flowi_uli__bindgen_ty_1 {
 impl Inet for Ipv4Address {
     const CONNECTIONS_BY_CLIENT: Functions = Functions {
         init: bindings::tcp_dispatch_ipv4_connections_by_client_init,
-        lookup: bindings::tcp_dispatch_ipv4_connections_by_client_lookup,
         insert: bindings::tcp_dispatch_ipv4_connections_by_client_insert,
         remove: bindings::tcp_dispatch_ipv4_connections_by_client_remove,
     };
     const CONNECTIONS_BY_PROCESS: Functions = Functions {
         init: bindings::tcp_dispatch_ipv4_connections_by_process_init,
-        lookup: bindings::tcp_dispatch_ipv4_connections_by_process_lookup,
         insert: bindings::tcp_dispatch_ipv4_connections_by_process_insert,
         remove: bindings::tcp_dispatch_ipv4_connections_by_process_remove,
     };
@@ -245,13 +243,11 @@ impl Inet for Ipv4Address {
 impl Inet for Ipv6Address {
     const CONNECTIONS_BY_CLIENT: Functions = Functions {
         init: bindings::tcp_dispatch_ipv6_connections_by_client_init,
-        lookup: bindings::tcp_dispatch_ipv6_connections_by_client_lookup,
         insert: bindings::tcp_dispatch_ipv6_connections_by_client_insert,
         remove: bindings::tcp_dispatch_ipv6_connections_by_client_remove,
     };
     const CONNECTIONS_BY_PROCESS: Functions = Functions {
         init: bindings::tcp_dispatch_ipv6_connections_by_process_init,
-        lookup: bindings::tcp_dispatch_ipv6_connections_by_process_lookup,
         insert: bindings::tcp_dispatch_ipv6_connections_by_process_insert,
         remove: bindings::tcp_dispatch_ipv6_connections_by_process_remove,
     };

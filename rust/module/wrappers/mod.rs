@@ -21,6 +21,7 @@ pub(crate) mod percpu;
 pub(crate) mod pid;
 pub(crate) mod rcu;
 pub(crate) mod rhashtable;
+pub(crate) mod secrets;
 pub(crate) mod sk_buff;
 pub(crate) mod sock;
 pub(crate) mod trace;

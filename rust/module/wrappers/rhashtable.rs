@@ -2,15 +2,24 @@
 
 //! The kernel's resizable hash table, read under RCU.
 //!
-//! C header: [`include/linux/rhashtable.h`](srctree/include/linux/rhashtable.h). The inline
-//! functions and the tables' parameters are in `bindings/tables.c`.
+//! C header: [`include/linux/rhashtable.h`](srctree/include/linux/rhashtable.h). The tables' parameters,
+//! and the inline functions that depend on them, are in `bindings/tables.c`. The look-up alone is written
+//! again here, as [`RhashTable::lookup`]: each packet does some, and in C they can't be inlined.
 //!
 //! Readers take no lock and write nothing. Writers lock one bucket, by a bit in it, with interrupts
 //! off: they may be in any context. The table grows and shrinks with its load, by work of its own,
 //! and draws a new seed when a chain grows too long.
 
-use super::rcu::{RcuArc, RcuBox, RcuRef};
-use crate::bindings::{self, rhash_head, rhashtable, rhashtable_iter};
+use super::{
+    rcu::{RcuArc, RcuBox, RcuRef},
+    secrets,
+};
+use crate::{
+    affinity::AffinityKey,
+    bindings::{self, bucket_table, rhash_head, rhash_lock_head, rhashtable, rhashtable_iter},
+    service::ServiceKey,
+    tcp_dispatch_core::{hash::Key, Ipv4Address, Ipv6Address, Tuple},
+};
 use core::{
     ffi::c_void,
     marker::PhantomData,
@@ -19,7 +28,10 @@ use core::{
 use kernel::{
     error::to_result,
     prelude::*,
-    sync::rcu::Guard,
+    sync::{
+        barrier::{smp_mb, Read},
+        rcu::Guard,
+    },
     types::{NotThreadSafe, Opaque},
 };
 use pin_init::{pin_data, pinned_drop, PinInit};
@@ -54,7 +66,6 @@ impl<K> Node<K> {
 /// The C functions of one table.
 pub(crate) struct Functions {
     pub(crate) init: unsafe extern "C" fn(*mut rhashtable) -> c_int,
-    pub(crate) lookup: unsafe extern "C" fn(*mut rhashtable, *const c_void) -> *mut rhash_head,
     pub(crate) insert: unsafe extern "C" fn(*mut rhashtable, *mut rhash_head) -> c_int,
     pub(crate) remove: unsafe extern "C" fn(*mut rhashtable, *mut rhash_head) -> c_int,
 }
@@ -64,10 +75,11 @@ pub(crate) struct Functions {
 /// # Safety
 ///
 /// `NODE` must be the offset in `Entry` of a `Node<Key>` that is in this table only, and
-/// `FUNCTIONS` those of a table whose key is as long as `Key`, which has no padding.
+/// `FUNCTIONS` those of a table whose key is as long as `Key`, which has no padding, and is hashed as
+/// that is.
 pub(crate) unsafe trait Table: 'static {
     /// The key.
-    type Key;
+    type Key: Key;
     /// What is found by it.
     type Entry: Send + Sync + 'static;
     /// Where the node is in the entry.
@@ -118,19 +130,76 @@ impl<T: Table> RhashTable<T> {
         }
     }
 
-    /// The entry with `key`.
+    /// The entry with `key`: `rhashtable_lookup()`.
     #[inline]
     pub(crate) fn lookup<'rcu>(
         &self,
         key: &T::Key,
-        _guard: &'rcu Guard,
+        guard: &'rcu Guard,
     ) -> Option<RcuRef<'rcu, T::Entry>> {
-        // SAFETY: The table is initialised, we are in an RCU read section and `key` is as long as
-        // the table expects.
-        let node = unsafe { (T::FUNCTIONS.lookup)(self.inner.get(), ptr::from_ref(key).cast()) };
-        // SAFETY: The table's nodes are those of entries, whose reference the table drops only
-        // after it took them out, and that are freed a grace period later.
-        NonNull::new(node.cast()).map(|node| unsafe { RcuRef::from_raw(Self::entry_of(node)) })
+        // SAFETY: The table is initialised.
+        let tbl = unsafe { read(&raw const (*self.inner.get()).tbl) };
+        match Self::look(tbl, key, guard) {
+            Ok(found) => Some(found),
+            Err(tbl) if tbl.is_null() => None,
+            Err(tbl) => Self::look_in_newer(tbl, key, guard),
+        }
+    }
+
+    /// While the table is resized, there are two or more.
+    #[cold]
+    #[inline(never)]
+    fn look_in_newer<'rcu>(
+        mut tbl: *mut bucket_table,
+        key: &T::Key,
+        guard: &'rcu Guard,
+    ) -> Option<RcuRef<'rcu, T::Entry>> {
+        while !tbl.is_null() {
+            match Self::look(tbl, key, guard) {
+                Ok(found) => return Some(found),
+                Err(next) => tbl = next,
+            }
+        }
+        None
+    }
+
+    /// Looks in one table of buckets; if it has no such entry, the next one may, or there is none.
+    #[inline]
+    fn look<'rcu>(
+        tbl: *mut bucket_table,
+        key: &T::Key,
+        _guard: &'rcu Guard,
+    ) -> Result<RcuRef<'rcu, T::Entry>, *mut bucket_table> {
+        // SAFETY: Tables of buckets, and the entries in them, are freed a grace period after they were
+        // taken out. The table's nodes are those of entries, whose reference the table drops only after
+        // it took them out.
+        unsafe {
+            let bucket = bucket(tbl, key.hash(secrets::get(), (*tbl).hash_rnd));
+            // What the end of the bucket's chain is told by: `RHT_NULLS_MARKER()`.
+            let end = bucket.addr() | 1;
+            loop {
+                // Its lowest bit is the lock; nothing stands for an empty chain.
+                let mut link = read(bucket).map_addr(|addr| addr & !1).cast::<rhash_head>();
+                if link.is_null() {
+                    break;
+                }
+                while link.addr() & 1 == 0 {
+                    let node = link.cast::<Node<T::Key>>();
+                    if (*node).key.is(key) {
+                        let node = NonNull::new_unchecked(link.cast());
+                        return Ok(RcuRef::from_raw(Self::entry_of(node)));
+                    }
+                    link = read(&raw const (*link).next);
+                }
+                // Else an entry was moved to another bucket meanwhile, and its chain was gone along.
+                if link.addr() == end {
+                    break;
+                }
+            }
+            // A newer table is to be seen if an entry has gone there.
+            smp_mb(Read);
+            Err(read(&raw const (*tbl).future_tbl))
+        }
     }
 
     /// Puts `entry` into the table.
@@ -160,6 +229,58 @@ impl<T: Table> RhashTable<T> {
         // SAFETY: The table held a reference, and only one removal succeeds.
         Some(unsafe { RcuArc::from_raw(raw) })
     }
+}
+
+/// `rcu_dereference()`: what is read through the pointer depends on it.
+///
+/// # Safety
+///
+/// `place` must be valid.
+#[inline]
+unsafe fn read<P>(place: *const *mut P) -> *mut P {
+    // SAFETY: By the contract; the machine reads an aligned word at once.
+    unsafe { place.read_volatile() }
+}
+
+/// The bucket of a hash: `rht_bucket()`.
+///
+/// # Safety
+///
+/// `tbl` must be valid.
+#[inline]
+unsafe fn bucket(tbl: *mut bucket_table, hash: u32) -> *const *mut rhash_lock_head {
+    // SAFETY: By the contract. There are as many buckets as `size` says, a power of two, unless the table
+    // was made when memory was short.
+    unsafe {
+        let index = hash & ((*tbl).size - 1);
+        if (*tbl).nest != 0 {
+            return bindings::rht_bucket_nested(tbl, index);
+        }
+        (*tbl).buckets.as_ptr().add(index as usize)
+    }
+}
+
+/// The tables' hashes, for `bindings/tables.c`.
+macro_rules! hashes {
+    ($($name:ident: $key:ty,)*) => {
+        $(
+            /// # Safety
+            ///
+            /// `key` must be one of a table of such keys.
+            #[no_mangle]
+            unsafe extern "C" fn $name(key: *const c_void, _len: u32, seed: u32) -> u32 {
+                // SAFETY: By the contract.
+                unsafe { (*key.cast::<$key>()).hash(secrets::get(), seed) }
+            }
+        )*
+    };
+}
+
+hashes! {
+    tcp_dispatch_hash_service: ServiceKey,
+    tcp_dispatch_hash_affinity: AffinityKey,
+    tcp_dispatch_hash_ipv4_tuple: Tuple<Ipv4Address>,
+    tcp_dispatch_hash_ipv6_tuple: Tuple<Ipv6Address>,
 }
 
 impl<T: Table> RhashTable<T> {
