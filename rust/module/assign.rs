@@ -14,6 +14,7 @@ use crate::{
     family::Family,
     ingress, mss,
     plan::Refusal,
+    ports,
     refuse, reuse,
     service::Service,
     stats::Drop,
@@ -49,10 +50,10 @@ pub(crate) fn first_packet<A: Family>(
         net.remove(connection);
     }
     // Most of what isn't ours ends here, at less than a look-up.
-    if !net.has_service_at_port(tuple.destination().port) {
+    if !ports::is_in_use(tuple.destination_port) {
         return Verdict::Pass;
     }
-    let Some(service) = net.find_service(A::any(tuple.destination()), guard) else {
+    let Some(service) = net.service_of(&tuple, guard) else {
         return Verdict::Pass;
     };
     let flags = segment.flags();

@@ -13,10 +13,10 @@ use crate::{
     family::{Family, FamilyNet},
     module_parameters,
     process::State,
-    service::{PortCounts, Service, ServiceKey, ServiceTable},
+    service::{Service, ServiceKey, ServiceTable},
     settle,
     stats::Drops,
-    tcp_dispatch_core::{AnySocketAddress, Ipv4Address, Ipv6Address},
+    tcp_dispatch_core::{AnySocketAddress, Ipv4Address, Ipv6Address, Tuple},
     wrappers::{
         delayed_work::{DelayedWork, HasDelayedWork},
         net::{Net, Owner, Pernet, PernetOperations},
@@ -61,8 +61,6 @@ pub(crate) struct DispatchNet {
     /// Read under RCU, changed under `control`.
     #[pin]
     services: ServiceTable,
-    /// Written with `services`, read by packets.
-    service_ports: PortCounts,
     /// The largest packet that TCP makes for a process, in bytes. Set under RTNL, read by SYNs.
     port_mtu: Atomic<u32>,
     /// Of both families.
@@ -100,7 +98,6 @@ impl Pernet for DispatchNet {
             ipv4 <- FamilyNet::new(),
             ipv6 <- FamilyNet::new(),
             services <- ServiceTable::new(),
-            service_ports: PortCounts::new(),
             port_mtu: Atomic::new(u32::MAX),
             connection_count: ConnectionCount::new(limit),
             affinities <- AffinityTable::new(),
@@ -170,7 +167,6 @@ impl DispatchNet {
     }
 
     /// The service at `address`.
-    #[inline]
     pub(crate) fn find_service<'rcu>(
         &self,
         address: AnySocketAddress,
@@ -179,11 +175,15 @@ impl DispatchNet {
         self.services.lookup(&ServiceKey::new(address), guard)
     }
 
-    /// Whether there may be a service whose address has this port, in network byte order. Says yes
-    /// for ports that look alike, too.
+    /// The service that a packet is for.
     #[inline]
-    pub(crate) fn has_service_at_port(&self, port: [u8; 2]) -> bool {
-        self.service_ports.has(port)
+    pub(crate) fn service_of<'rcu, A: Family>(
+        &self,
+        tuple: &Tuple<A>,
+        guard: &'rcu Guard,
+    ) -> Option<RcuRef<'rcu, Service>> {
+        self.services
+            .lookup(&ServiceKey::of(tuple.destination()), guard)
     }
 
     /// The largest packet that TCP makes for a process, in bytes.

@@ -4,18 +4,20 @@
 //!
 //! Softirq context, under RCU. What TCP does for its own connections, `tcp_v4_early_demux()`: a
 //! packet whose socket is known needs no route, its socket remembers one. [`crate::ingress`]
-//! translates it where it does so with all others, after netfilter; what isn't found here, or was
-//! found in vain, is looked for there again.
+//! translates it where it does so with all others, after netfilter, by the socket that it has; what
+//! isn't found here is looked for there.
 
 use crate::{
     dispatch_net::DispatchNet,
     family::Family,
+    ports,
+    stats::Drop,
     syn_route,
-    tcp_dispatch_core::packet::{self, Header},
+    tcp_dispatch_core::{packet::Header, Tuple},
     wrappers::{
-        l3_rx_handler::{EarlyDemux, EarlyDemuxOf},
+        l3_rx_handler::{EarlyDemux, EarlyDemuxOf, Looked},
         net::Net,
-        sk_buff::{Segment, SkBuff},
+        sk_buff::{DropReason, Segment, SkBuff},
         sock::Sock,
     },
 };
@@ -27,40 +29,42 @@ impl EarlyDemux for DispatchNet {
         let net = Self::of(net, &guard);
         !net.ipv4.process_prefix(&guard).is_empty() || !net.ipv6.process_prefix(&guard).is_empty()
     }
+
+    #[inline]
+    fn is_candidate(skb: &SkBuff) -> bool {
+        // Headers that may not be linear yet are so rare that they may be made so.
+        skb.ports_at_hand().is_none_or(|(source, destination)| {
+            ports::is_in_use(destination) || ports::has_direct_clients(source)
+        })
+    }
 }
 
 impl<A: Family> EarlyDemuxOf<A> for DispatchNet {
     #[inline]
-    fn is_candidate(net: &Net, skb: &SkBuff, guard: &Guard) -> bool {
-        if !skb.ip::<A>().is_whole_segment() {
-            return false;
-        }
-        // Headers that aren't linear yet are so rare that they may be made so.
-        skb.linear_tcp::<A>().is_none_or(|tcp| {
-            Self::of(net, guard).has_service_at_port(packet::destination_port(tcp))
-        })
-    }
-
-    #[inline]
-    fn early_demux(net: &Net, skb: &mut SkBuff, guard: &Guard) {
+    fn early_demux(net: &Net, skb: &mut SkBuff, guard: &Guard) -> Looked {
         if !skb.wants_early_demux() || !net.has_tcp_early_demux() {
-            return;
+            return Looked::There;
+        }
+        if !skb.ip::<A>().is_whole_segment() {
+            return Looked::There;
         }
         let Some(segment) = Segment::<A>::in_ip(skb) else {
-            return;
+            return Looked::There;
         };
         let state = Self::of(net, guard);
-        // It may begin another connection.
-        if segment.flags().is_syn_only() {
-            return syn_route::give(state, segment, guard);
-        }
-        let connections = &A::of(state).connections;
-        let Some(connection) = connections.find_by_client(&segment.tuple(), guard) else {
-            return;
+        let tuple = segment.tuple();
+        // A SYN may begin another connection.
+        let found = if segment.flags().is_syn_only() {
+            None
+        } else {
+            A::of(state).connections.find_by_client(&tuple, guard)
+        };
+        let Some(connection) = found else {
+            return of_no_connection(state, segment, &tuple, guard);
         };
         let skb = segment.into_skb();
         let Some(sock) = Sock::find(net, connection.to_process(), skb.iif()) else {
-            return;
+            return Looked::There;
         };
         skb.set_early_demux(sock);
         // Sockets of a handshake and those in TIME_WAIT remember none. IP has accepted the client as a
@@ -70,5 +74,37 @@ impl<A: Family> EarlyDemuxOf<A> for DispatchNet {
                 skb.set_input_route(route);
             }
         }
+        // Here, since what comes later knows the socket alone.
+        connection.process.count_in(skb.len());
+        Looked::There
     }
+}
+
+/// What becomes of a SYN, and of what belongs to no connection. Not inlined: other packets save no
+/// registers for it.
+#[inline(never)]
+fn of_no_connection<A: Family>(
+    net: &DispatchNet,
+    segment: Segment<'_, A>,
+    tuple: &Tuple<A>,
+    guard: &Guard,
+) -> Looked {
+    let prefix = A::of(net).process_prefix(guard);
+    if !prefix.contains(tuple.destination_ip) && !prefix.contains(tuple.source_ip) {
+        if segment.flags().is_syn_only() {
+            syn_route::give(net, segment, tuple, guard);
+        }
+        return Looked::There;
+    }
+    // From outside to a process address, or with one as its source. TCP would find the socket of a dispatched
+    // connection, or that of a client on this computer who has connected to the process itself; and
+    // [`crate::ingress`] takes what TCP finds for unrelated. IP doesn't look for the socket of a packet that
+    // has a route.
+    let skb = segment.into_skb();
+    if skb.route_input::<A>() {
+        return Looked::There;
+    }
+    net.drops.count(Drop::Outside);
+    skb.free(DropReason::NotSpecified);
+    Looked::Gone
 }

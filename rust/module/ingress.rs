@@ -7,35 +7,58 @@
 
 use crate::{
     assign,
-    connection::{Connection, ConnectionRef},
+    connection::Connection,
     dispatch_net::DispatchNet,
     family::Family,
     reuse,
     stats::Drop,
-    tcp_dispatch_core::packet::Header,
+    tcp_dispatch_core::{packet::Header, Tuple},
     wrappers::{
+        l3_rx_handler,
         net_protocol::Verdict,
         sk_buff::{DropReason, Segment, SkBuff, WritableSegment},
     },
 };
 use kernel::sync::rcu::Guard;
 
-/// Whether a packet is none of ours at first sight: TCP's early demux found its socket, and neither
-/// that nor its peer has a process address.
+/// Whether a packet is none of ours at first sight: TCP's early demux found its socket, by addresses
+/// that aren't of processes. It isn't asked to look for packets to those, see [`crate::early_demux`].
 #[inline]
 pub(crate) fn is_unrelated<A: Family>(skb: &SkBuff, guard: &Guard) -> bool {
-    let Some(sock) = skb.sock() else {
-        return false;
-    };
+    skb.is_tcp_early_demux() && !(l3_rx_handler::misses_devices() && is_of_process::<A>(skb, guard))
+}
+
+/// Whether a packet's socket, or its peer, has a process address.
+#[cold]
+#[inline(never)]
+extern "C" fn is_of_process<A: Family>(skb: &SkBuff, guard: &Guard) -> bool {
     let prefix = A::of(DispatchNet::of(skb.receiving_net(guard), guard)).process_prefix(guard);
-    let (peer, local) = sock.ips();
-    !prefix.contains(local) && !prefix.contains(peer)
+    skb.sock().is_some_and(|sock| {
+        let (peer, local) = sock.ips();
+        prefix.contains(local) || prefix.contains(peer)
+    })
 }
 
 /// Decides on a packet that may be ours, and translates its destination to the address of the process
 /// that serves its connection.
 #[inline]
 pub(crate) fn receive<A: Family>(skb: &mut SkBuff, guard: &Guard) -> Verdict {
+    if let Some(sock) = skb.early_demux_sock() {
+        let net = DispatchNet::of(skb.receiving_net(guard), guard);
+        let to_process = sock.tuple::<A>();
+        if A::of(net).process_prefix(guard).contains(to_process.destination_ip) {
+            if let Some(verdict) = deliver_to_socket(net, skb, &to_process) {
+                return verdict;
+            }
+        }
+    }
+    receive_without_socket::<A>(skb, guard)
+}
+
+/// Decides on a packet whose socket [`crate::early_demux`] hasn't found. Not inlined: other packets save
+/// no registers for it.
+#[inline(never)]
+fn receive_without_socket<A: Family>(skb: &mut SkBuff, guard: &Guard) -> Verdict {
     let net = DispatchNet::of(skb.receiving_net(guard), guard);
     let prefix = A::of(net).process_prefix(guard);
     if prefix.is_empty() {
@@ -57,12 +80,11 @@ pub(crate) fn receive<A: Family>(skb: &mut SkBuff, guard: &Guard) -> Verdict {
     if !skb.is_to_this_host() {
         return Verdict::Pass;
     }
-    let has_socket = skb.has_socket();
-    if has_socket && (from_process || !skb.is_early_demux()) {
+    if skb.has_socket() {
         // Of a connection to the process address itself; or whose somebody else says it is.
         return Verdict::Pass;
     }
-    let Some(mut segment) = Segment::<A>::received(skb) else {
+    let Some(segment) = Segment::<A>::received(skb) else {
         return Verdict::Pass;
     };
     if from_process {
@@ -71,24 +93,42 @@ pub(crate) fn receive<A: Family>(skb: &mut SkBuff, guard: &Guard) -> Verdict {
 
     let tuple = segment.tuple();
     let known = A::of(net).connections.find_by_client(&tuple, guard);
-    if has_socket {
-        keep_socket(&mut segment, known);
-    }
     match known {
         Some(connection) if !segment.flags().is_syn_only() => deliver(segment, &connection),
         known => assign::first_packet(net, segment, tuple, known, guard),
     }
 }
 
-/// Leaves a packet the socket that [`crate::early_demux`] found if it is that of `known`. Netfilter
-/// may have changed the packet since, and the connection may have gone.
-#[inline(always)]
-fn keep_socket<A: Family>(segment: &mut Segment<'_, A>, known: Option<ConnectionRef<'_, A>>) {
-    let skb = segment.skb();
-    let found = skb.sock().map(|sock| sock.tuple());
-    if found != known.map(|connection| *connection.to_process()) {
-        skb.orphan();
+/// Gives a packet to the socket of a process that [`crate::early_demux`] found for it, and counted it
+/// for: as TCP does with its own, whatever netfilter has done since, but for another client. `to_process`
+/// is the socket's connection. `None` if it isn't that socket's; if [`crate::early_demux`] gave it, it has
+/// it no longer.
+#[inline]
+fn deliver_to_socket<A: Family>(
+    net: &DispatchNet,
+    skb: &mut SkBuff,
+    to_process: &Tuple<A>,
+) -> Option<Verdict> {
+    let segment = Segment::<A>::received(skb)?;
+    if segment.source() != to_process.source() {
+        // A listener's has no peer: somebody else gave it.
+        if to_process.source_port != [0; 2] {
+            segment.into_skb().orphan();
+        }
+        return None;
     }
+    Some(match segment.make_writable() {
+        Ok(mut segment) => {
+            segment.rewrite_destination(to_process.destination());
+            segment.into_skb().make_tcp_early_demux();
+            Verdict::Pass
+        }
+        Err((skb, _)) => {
+            net.drops.count(Drop::NoMemory);
+            skb.free(DropReason::NoMemory);
+            Verdict::Consumed
+        }
+    })
 }
 
 /// Gives a packet to the process that serves its connection.

@@ -13,6 +13,8 @@ use crate::{
 };
 
 /// Routes a packet by the local table, if its destination is there. Returns whether it did.
+#[cold]
+#[inline(never)]
 pub(crate) fn send<A: Family>(net: &Net, skb: &mut SkBuff) -> bool {
     let destination = SocketAddress {
         ip: skb.ip::<A>().destination(),

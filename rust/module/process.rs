@@ -4,6 +4,7 @@
 
 use crate::{
     family::Family,
+    ports::PortInUse,
     service::Service,
     stats::{Drop, Drops, Stats},
     tcp_dispatch_core::{AnySocketAddress, Ipv4Address, Ipv6Address, SocketAddress, Tuple},
@@ -95,6 +96,8 @@ pub(crate) struct Process {
     pub(crate) service: RcuArc<Service>,
     /// The address that it listens on.
     pub(crate) address: AnySocketAddress,
+    /// As long as it has connections, which outsiders must not reach by its address.
+    _port: PortInUse,
     /// Grows from registration to registration in a namespace. Dumps go by it.
     pub(crate) id: u64,
     /// Whom it belongs to.
@@ -138,6 +141,7 @@ impl Process {
             Self {
                 service,
                 address,
+                _port: PortInUse::new(address.port()),
                 id,
                 owner: registration.owner,
                 registrant: registration.registrant,
@@ -271,15 +275,13 @@ impl Process {
     /// Counts a packet of `bytes` from a client, here and at the service.
     #[inline]
     pub(crate) fn count_in(&self, bytes: u32) {
-        self.stats.packet_in(bytes);
-        self.service.stats.packet_in(bytes);
+        self.stats.packet_in(&self.service.stats, bytes);
     }
 
     /// Counts a packet of `bytes` to a client, here and at the service.
     #[inline]
     pub(crate) fn count_out(&self, bytes: u32) {
-        self.stats.packet_out(bytes);
-        self.service.stats.packet_out(bytes);
+        self.stats.packet_out(&self.service.stats, bytes);
     }
 
     /// Counts a packet that was dropped, here and at the service.

@@ -5,16 +5,17 @@
 use crate::{
     bindings,
     plan::{Plan, Settings},
+    ports::PortInUse,
     process::Process,
     stats::{Drops, Refusals, Stats},
     tcp_dispatch_core::{
         hash::{self, Key, Secrets},
-        AnySocketAddress, Ipv6Address,
+        Address, AnySocketAddress, Ipv6Address, SocketAddress,
     },
     wrappers::{
         clock,
         dst::DstCache,
-        rcu::{read_once, RcuArc, RcuCell, RcuRef},
+        rcu::{RcuArc, RcuCell, RcuRef},
         rhashtable::{Functions, Node, RhashTable, Table},
         sock::SYN_COOKIE_VALID,
     },
@@ -39,11 +40,19 @@ pub(crate) struct ServiceKey {
 }
 
 impl ServiceKey {
-    #[inline]
     pub(crate) fn new(address: AnySocketAddress) -> Self {
+        match address {
+            AnySocketAddress::V4(address) => Self::of(address),
+            AnySocketAddress::V6(address) => Self::of(address),
+        }
+    }
+
+    /// The key of an address whose family is known.
+    #[inline]
+    pub(crate) fn of<A: Address>(address: SocketAddress<A>) -> Self {
         Self {
-            ip: address.ip(),
-            port: address.port(),
+            ip: address.ip.to_ipv6(),
+            port: address.port,
             zero: [0; 2],
         }
     }
@@ -58,7 +67,8 @@ impl Key for ServiceKey {
 
     #[inline]
     fn is(&self, other: &Self) -> bool {
-        self == other
+        // By whole words.
+        self.ip.to_word() == other.ip.to_word() && self.port == other.port
     }
 }
 
@@ -70,6 +80,8 @@ pub(crate) struct Service {
     node: Node<ServiceKey>,
     /// See [`Self::address`].
     address: AnySocketAddress,
+    /// Before it is in the table, packets are to look for it.
+    _port: PortInUse,
     /// Grows from service to service in a namespace. Dumps go by it.
     pub(crate) id: u64,
     /// By what new connections are assigned. Replaced as a whole, under the namespace's control
@@ -112,6 +124,7 @@ impl Service {
             Self {
                 node: Node::new(ServiceKey::new(address)),
                 address,
+                _port: PortInUse::new(address.port()),
                 id,
                 plan,
                 turn: Atomic::new(0),
@@ -212,39 +225,6 @@ unsafe impl Table for ByAddress {
         insert: bindings::tcp_dispatch_services_insert,
         remove: bindings::tcp_dispatch_services_remove,
     };
-}
-
-/// How many services there are by the last byte of their port: who asks learns at once of most ports
-/// that there is none.
-///
-/// Changed under the control lock, read without.
-pub(crate) struct PortCounts([Atomic<u32>; 256]);
-
-impl PortCounts {
-    pub(crate) const fn new() -> Self {
-        Self([const { Atomic::new(0) }; 256])
-    }
-
-    #[inline]
-    fn at(&self, [_, last]: [u8; 2]) -> &Atomic<u32> {
-        &self.0[usize::from(last)]
-    }
-
-    /// Whether there may be a service at `port`, in network byte order.
-    #[inline]
-    pub(crate) fn has(&self, port: [u8; 2]) -> bool {
-        read_once(self.at(port)) != 0
-    }
-
-    /// A service at `port` comes.
-    pub(crate) fn add(&self, port: [u8; 2]) {
-        self.at(port).fetch_add(1, ordering::Relaxed);
-    }
-
-    /// A service at `port` goes.
-    pub(crate) fn remove(&self, port: [u8; 2]) {
-        self.at(port).fetch_sub(1, ordering::Relaxed);
-    }
 }
 
 /// The services of a namespace, found under RCU. Changed under the control lock.

@@ -40,16 +40,18 @@ impl Stats {
         self.0.add(Stat::Connections as usize, 1);
     }
 
-    /// Counts a packet of `bytes` from a client.
+    /// Counts a packet of `bytes` from a client, here and at `other`.
     #[inline]
-    pub(crate) fn packet_in(&self, bytes: u32) {
-        self.0.add_one_and(Stat::PacketsIn as usize, bytes.into());
+    pub(crate) fn packet_in(&self, other: &Self, bytes: u32) {
+        let counter = Stat::PacketsIn as usize;
+        self.0.add_one_and(&other.0, counter, bytes.into());
     }
 
-    /// Counts a packet of `bytes` to a client.
+    /// Counts a packet of `bytes` to a client, here and at `other`.
     #[inline]
-    pub(crate) fn packet_out(&self, bytes: u32) {
-        self.0.add_one_and(Stat::PacketsOut as usize, bytes.into());
+    pub(crate) fn packet_out(&self, other: &Self, bytes: u32) {
+        let counter = Stat::PacketsOut as usize;
+        self.0.add_one_and(&other.0, counter, bytes.into());
     }
 
     pub(crate) fn sum(&self, stat: Stat) -> u64 {

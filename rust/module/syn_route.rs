@@ -23,12 +23,16 @@ use kernel::sync::rcu::Guard;
 /// Gives a SYN its route if it is for a service, and IP would surely give it the same. Else it is IP's
 /// to route, and to refuse. Not inlined: other packets save no registers for it.
 #[inline(never)]
-pub(crate) fn give<A: Family>(state: &DispatchNet, segment: Segment<'_, A>, guard: &Guard) {
-    let tuple = segment.tuple();
+pub(crate) fn give<A: Family>(
+    state: &DispatchNet,
+    segment: Segment<'_, A>,
+    tuple: &Tuple<A>,
+    guard: &Guard,
+) {
     if tuple.source_ip.is_link_local() || tuple.destination_ip.is_link_local() {
         return;
     }
-    let Some(service) = state.find_service(A::any(tuple.destination()), guard) else {
+    let Some(service) = state.service_of(tuple, guard) else {
         return;
     };
     let Some(route) = service.input_route.get(guard) else {
@@ -43,10 +47,10 @@ pub(crate) fn give<A: Family>(state: &DispatchNet, segment: Segment<'_, A>, guar
             return;
         };
         let is_accepted = ways_back
-            .keep_for(&tuple, skb.iif(), |way_back| {
+            .keep_for(tuple, skb.iif(), |way_back| {
                 skb.accepts_source::<A>(way_back)
             })
-            .unwrap_or_else(|| look_up_way_back(net, &ways_back, &tuple, skb, guard));
+            .unwrap_or_else(|| look_up_way_back(net, &ways_back, tuple, skb, guard));
         if !is_accepted {
             return;
         }

@@ -18,6 +18,7 @@
 //! | `assign`, `choice`, `reuse`, `cookie`, `refuse`, `mss`, `syn_route`, `way_back` | the slow path: a connection's first packet |
 //! | `expire`, `abort` | the end of connections, and an early one |
 //! | `settle` | the end of processes: of those whose owner died, and of those that drain |
+//! | `ports` | which ports there are any of these at |
 //! | `stats` | counters |
 //! | `control/` | the netlink family's operations |
 //! | `wrappers/`, `bindings/` | the border to C, where `unsafe` is; elsewhere only where a field is |
@@ -43,6 +44,7 @@ mod ingress;
 mod loopback;
 mod mss;
 mod plan;
+mod ports;
 mod process;
 mod refuse;
 mod reuse;

@@ -68,6 +68,12 @@ class Dispatcher:
             self.daemons.append(background.program(*argv, namespace=self.server))
         wait.until(lambda: len(self.listeners()) - before == len(addresses), f"no daemon at one of {addresses}")
 
+    def does(self, operation):
+        """How the program of the benchmarks is told of an operation."""
+        if operation == "unrelated":
+            return "--operation", "round-trip", "--meanwhile", self.service, self.unrelated
+        return "--operation", operation, self.service
+
     def listeners(self):
         """The listening sockets of the server's namespace."""
         return self.server.run("ss", "-Hltn").splitlines()

@@ -105,17 +105,21 @@ impl Sum {
     /// To 16 bits: the pseudo-header's sum goes into a partial field like this.
     #[inline]
     pub const fn fold(self) -> [u8; 2] {
-        // The upper half of this is the sum of both halves, and the lower
-        // half's carry into it is the end-around one: `csum_from32to16()`.
-        let twice = self.0.wrapping_add(self.0.rotate_right(16));
-        ((twice >> 16) as u16).to_ne_bytes()
+        self.to_word().to_ne_bytes()
     }
 
     /// To 16 bits and inverted, as a complete field holds it: `csum_fold()`.
     #[inline]
     pub const fn to_field(self) -> [u8; 2] {
-        let [first, second] = self.fold();
-        [!first, !second]
+        (!self.to_word()).to_ne_bytes()
+    }
+
+    #[inline]
+    const fn to_word(self) -> u16 {
+        // The upper half of this is the sum of both halves, and the lower
+        // half's carry into it is the end-around one: `csum_from32to16()`.
+        let twice = self.0.wrapping_add(self.0.rotate_right(16));
+        (twice >> 16) as u16
     }
 }
 

@@ -12,8 +12,8 @@ impl<const AT: usize, const LEN: usize> Field<AT, LEN> {
     pub(super) fn get<const N: usize>(self, header: &[u8; N]) -> [u8; LEN] {
         const { assert!(AT <= N && LEN <= N && AT.wrapping_add(LEN) <= N) };
         let mut bytes = [0; LEN];
-        for (to, from) in bytes.iter_mut().zip(header.iter().skip(AT)) {
-            *to = *from;
+        if let Some(field) = header.get(AT..AT.wrapping_add(LEN)) {
+            bytes.copy_from_slice(field);
         }
         bytes
     }
@@ -22,8 +22,8 @@ impl<const AT: usize, const LEN: usize> Field<AT, LEN> {
     #[inline]
     pub(super) fn set<const N: usize>(self, header: &mut [u8; N], bytes: [u8; LEN]) {
         const { assert!(AT <= N && LEN <= N && AT.wrapping_add(LEN) <= N) };
-        for (to, from) in header.iter_mut().skip(AT).zip(bytes) {
-            *to = from;
+        if let Some(field) = header.get_mut(AT..AT.wrapping_add(LEN)) {
+            field.copy_from_slice(&bytes);
         }
     }
 }

@@ -10,9 +10,18 @@
 use super::address::{Address, Ipv4Address, Ipv6Address};
 use super::tuple::Tuple;
 
-/// The secrets: random words, the same as long as there is a table.
+/// The secrets: the same as long as there is a table.
 #[derive(Clone, Copy)]
-pub struct Secrets(pub [u64; 6]);
+pub struct Secrets([u64; 6]);
+
+impl Secrets {
+    /// Those that `random` words make.
+    pub const fn new(random: [u64; 6]) -> Self {
+        let [first, second, third, fourth, fifth, sixth] = random;
+        // To multiply with an even number would lose bits.
+        Self([first, second, third | 1, fourth, fifth, sixth])
+    }
+}
 
 /// What is hashed to be found.
 pub trait Key {
@@ -87,7 +96,7 @@ fn last(words: u64, word: u64, secrets: &Secrets, seed: u32) -> u32 {
     let Secrets([first, second, third, ..]) = *secrets;
     let folded = fold(words ^ first, word ^ join(0, seed) ^ second);
     // Keys in a row leave rows in one product, and none in the upper half of the next.
-    (folded.wrapping_mul(third | 1) >> 32) as u32
+    (folded.wrapping_mul(third) >> 32) as u32
 }
 
 /// Both halves of the product.

@@ -63,7 +63,7 @@ families! {
             client in 1u128..1 << 32,
             port in 0u16..61_000,
         ) {
-            let secrets = Secrets(secrets);
+            let secrets = Secrets::new(secrets);
             let count = BUCKETS as u128;
             let ports = (0..BUCKETS).map(|n| tuple(client, port + n as u16));
             assert_random("ports", hashes(ports, &secrets, seed))?;
@@ -81,7 +81,7 @@ families! {
             seed: u32,
             other: u32,
         ) {
-            let secrets = Secrets(secrets);
+            let secrets = Secrets::new(secrets);
             prop_assume!(seed != other);
             // Some 32 of 4096 meet in 128 buckets; as many as meet by chance do again.
             let all: Vec<_> = (1..=BUCKETS as u128).map(|n| tuple(n << 4, n as u16)).collect();
@@ -100,7 +100,7 @@ families! {
             port: u16,
             bit in 0usize..8 * size_of::<Tuple<A>>(),
         ) {
-            let secrets = Secrets(secrets);
+            let secrets = Secrets::new(secrets);
             let key = tuple(client, port);
             prop_assert!(key.is(&tuple(client, port)));
             prop_assert_eq!(key.hash(&secrets, seed), tuple(client, port).hash(&secrets, seed));
@@ -125,7 +125,7 @@ proptest! {
         seed: u32,
         address: u128,
     ) {
-        let secrets = Secrets(secrets);
+        let secrets = Secrets::new(secrets);
         let at = |address: u128, port| of_address_and(address.to_be_bytes(), port, &secrets, seed);
         let ports = (0..BUCKETS as u64).map(|port| at(address, port));
         assert_random("ports", ports)?;

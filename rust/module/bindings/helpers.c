@@ -105,19 +105,13 @@ void tcp_dispatch_kfree_skb(struct sk_buff *skb, enum skb_drop_reason reason)
 	kfree_skb_reason(skb, reason);
 }
 
-bool tcp_dispatch_net_has_tcp_early_demux(const struct net *net)
-{
-	return READ_ONCE(net->ipv4.sysctl_ip_early_demux) &&
-	       READ_ONCE(net->ipv4.sysctl_tcp_early_demux);
-}
-
 void tcp_dispatch_skb_set_early_demux(struct sk_buff *skb, struct sock *sk)
 {
 	struct dst_entry *dst;
 
 	/* As tcp_v6_early_demux() ends; with IPv4 nobody looks at the cookie. */
 	skb->sk = sk;
-	skb->destructor = sock_edemux;
+	skb->destructor = sock_pfree;
 	if (!sk_fullsock(sk))
 		return;
 	dst = rcu_dereference(sk->sk_rx_dst);
@@ -262,6 +256,20 @@ bool tcp_dispatch_ipv4_routes_by_addresses(const struct net *net)
 	return true;
 }
 
+bool tcp_dispatch_ipv4_route_input(struct sk_buff *skb)
+{
+	const struct iphdr *ip = ip_hdr(skb);
+
+	return !ip_route_input_noref(skb, ip->daddr, ip->saddr, ip4h_dscp(ip), skb->dev);
+}
+
+bool tcp_dispatch_ipv6_route_input(struct sk_buff *skb)
+{
+	/* Where there is none, it is one that drops the packet. */
+	ip6_route_input(skb);
+	return true;
+}
+
 void tcp_dispatch_dst_hold(struct dst_entry *dst)
 {
 	dst_hold(dst);
@@ -293,6 +301,19 @@ u32 tcp_dispatch_dst_metric_advmss(struct dst_entry *dst)
 
 /* net_protocol */
 
+DEFINE_STATIC_CALL_NULL(tcp_dispatch_ipv4_tcp, tcp_dispatch_receive);
+DEFINE_STATIC_CALL_NULL(tcp_dispatch_ipv6_tcp, tcp_dispatch_receive);
+
+void tcp_dispatch_ipv4_set_tcp(int (*receive)(struct sk_buff *skb))
+{
+	static_call_update(tcp_dispatch_ipv4_tcp, receive);
+}
+
+void tcp_dispatch_ipv6_set_tcp(int (*receive)(struct sk_buff *skb))
+{
+	static_call_update(tcp_dispatch_ipv6_tcp, receive);
+}
+
 const struct net_protocol *tcp_dispatch_inet_protos_tcp(void)
 {
 	return rcu_access_pointer(inet_protos[IPPROTO_TCP]);
@@ -323,6 +344,20 @@ bool tcp_dispatch_inet6_protos_cmpxchg(const struct inet6_protocol *from,
 	return cmpxchg(slot, from, to) == from;
 }
 
+/* l3_rx_handler */
+
+struct tcp_dispatch_static_keys tcp_dispatch_static_keys = {
+	.misses_devices = STATIC_KEY_FALSE_INIT,
+};
+
+void tcp_dispatch_set_misses_devices(bool misses)
+{
+	if (misses)
+		static_branch_enable(&tcp_dispatch_static_keys.misses_devices);
+	else
+		static_branch_disable(&tcp_dispatch_static_keys.misses_devices);
+}
+
 /* per-CPU data */
 
 u64 __percpu *tcp_dispatch_alloc_percpu_u64(unsigned int n, bool atomic)
@@ -336,11 +371,13 @@ void tcp_dispatch_this_cpu_add(u64 __percpu *counters, unsigned int i, u64 n)
 	this_cpu_add(counters[i], n);
 }
 
-void tcp_dispatch_this_cpu_add_one_and(u64 __percpu *counters, unsigned int i, u64 n)
+void tcp_dispatch_this_cpu_add_one_and(u64 __percpu *one, u64 __percpu *other,
+				       unsigned int i, u64 n)
 {
-	counters += i;
-	this_cpu_inc(counters[0]);
-	this_cpu_add(counters[1], n);
+	this_cpu_inc(one[i]);
+	this_cpu_add(one[i + 1], n);
+	this_cpu_inc(other[i]);
+	this_cpu_add(other[i + 1], n);
 }
 
 u64 tcp_dispatch_percpu_sum(u64 __percpu *counters, unsigned int i)
@@ -399,6 +436,11 @@ struct net_device *tcp_dispatch_notified_netdev(void *info)
 bool tcp_dispatch_netdev_takes_l3_rx_handler(const struct net_device *dev)
 {
 	return !(dev->flags & IFF_LOOPBACK) && !dev->l3mdev_ops;
+}
+
+bool tcp_dispatch_netdev_asks_l3_rx_handler(const struct net_device *dev)
+{
+	return netif_has_l3_rx_handler(dev) && !netif_is_l3_slave(dev);
 }
 
 void tcp_dispatch_netdev_set_l3_rx_handler(struct net_device *dev, bool set)

@@ -9,9 +9,11 @@
 #include <linux/cred.h>
 #include <linux/in.h>
 #include <linux/in6.h>
+#include <linux/jump_label.h>
 #include <linux/pid.h>
 #include <linux/rhashtable.h>
 #include <linux/skbuff.h>
+#include <linux/static_call.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <net/genetlink.h>
@@ -31,7 +33,6 @@ void tcp_dispatch_skb_set_transport_header(struct sk_buff *skb, int offset);
 void tcp_dispatch_skb_dst_set(struct sk_buff *skb, struct dst_entry *dst);
 bool tcp_dispatch_skb_dst_replace(struct sk_buff *skb, struct dst_entry *dst);
 void tcp_dispatch_kfree_skb(struct sk_buff *skb, enum skb_drop_reason reason);
-bool tcp_dispatch_net_has_tcp_early_demux(const struct net *net);
 void tcp_dispatch_skb_set_early_demux(struct sk_buff *skb, struct sock *sk);
 void tcp_dispatch_skb_orphan(struct sk_buff *skb);
 struct dst_entry *tcp_dispatch_skb_dst(const struct sk_buff *skb);
@@ -68,7 +69,16 @@ bool tcp_dispatch_ipv4_accepts_source(const struct sk_buff *skb,
 /* Whether IPv4 routes packets of TCP by their addresses, whatever their ports are. */
 bool tcp_dispatch_ipv4_routes_by_addresses(const struct net *net);
 
-/* net_protocol */
+bool tcp_dispatch_ipv4_route_input(struct sk_buff *skb);
+bool tcp_dispatch_ipv6_route_input(struct sk_buff *skb);
+
+/* net_protocol: TCP's function is called as if it were an exported one. */
+int tcp_dispatch_receive(struct sk_buff *skb);
+DECLARE_STATIC_CALL(tcp_dispatch_ipv4_tcp, tcp_dispatch_receive);
+DECLARE_STATIC_CALL(tcp_dispatch_ipv6_tcp, tcp_dispatch_receive);
+void tcp_dispatch_ipv4_set_tcp(int (*receive)(struct sk_buff *skb));
+void tcp_dispatch_ipv6_set_tcp(int (*receive)(struct sk_buff *skb));
+
 const struct net_protocol *tcp_dispatch_inet_protos_tcp(void);
 bool tcp_dispatch_inet_protos_cmpxchg(const struct net_protocol *from,
 				      const struct net_protocol *to);
@@ -77,11 +87,17 @@ struct inet6_protocol *tcp_dispatch_inet6_protos_tcp(void);
 bool tcp_dispatch_inet6_protos_cmpxchg(const struct inet6_protocol *from,
 				       const struct inet6_protocol *to);
 
+/* l3_rx_handler: what packets branch on that hardly ever changes. */
+extern struct tcp_dispatch_static_keys {
+	struct static_key_false misses_devices;
+} tcp_dispatch_static_keys;
+void tcp_dispatch_set_misses_devices(bool misses);
+
 /* per-CPU data: an array of u64 */
 u64 __percpu *tcp_dispatch_alloc_percpu_u64(unsigned int n, bool atomic);
 void tcp_dispatch_this_cpu_add(u64 __percpu *counters, unsigned int i, u64 n);
-void tcp_dispatch_this_cpu_add_one_and(u64 __percpu *counters, unsigned int i,
-				       u64 n);
+void tcp_dispatch_this_cpu_add_one_and(u64 __percpu *one, u64 __percpu *other,
+				       unsigned int i, u64 n);
 u64 tcp_dispatch_percpu_sum(u64 __percpu *counters, unsigned int i);
 
 /* net_device: bit fields, and what goes with them */
@@ -92,6 +108,7 @@ struct net_device *tcp_dispatch_netdev_first_lower(struct net_device *dev);
 void tcp_dispatch_netdev_tx_dropped(struct net_device *dev);
 struct net_device *tcp_dispatch_notified_netdev(void *info);
 bool tcp_dispatch_netdev_takes_l3_rx_handler(const struct net_device *dev);
+bool tcp_dispatch_netdev_asks_l3_rx_handler(const struct net_device *dev);
 void tcp_dispatch_netdev_set_l3_rx_handler(struct net_device *dev, bool set);
 /* Of a namespace, or of all for NULL. With RTNL held. */
 void tcp_dispatch_for_each_netdev(struct net *net,

@@ -126,7 +126,6 @@ impl ControlGuard<'_> {
         let service = Service::new(address, id, settings)?;
         self.control.services.reserve(1, GFP_KERNEL)?;
         self.net.services.insert(service.clone())?;
-        self.net.service_ports.add(address.port());
         events::service(self.net, events::SERVICE_ADDED, &service);
         // There is room, so this can't fail.
         self.control.services.push(service, GFP_KERNEL)?;
@@ -164,7 +163,6 @@ impl ControlGuard<'_> {
         let guard = Guard::new();
         if let Some(found) = self.net.find_service(address, &guard) {
             drop(self.net.services.remove(found));
-            self.net.service_ports.remove(address.port());
         }
         drop(guard);
         self.control

@@ -85,6 +85,13 @@ pub(crate) trait Inet: Address {
         way_back: *const bindings::dst_entry,
     ) -> bool;
 
+    /// Routes the packet. `false` if there is no route for it.
+    ///
+    /// # Safety
+    ///
+    /// The packet must be one that IP has received and not routed yet, in a read section.
+    unsafe fn route_input(skb: *mut bindings::sk_buff) -> bool;
+
     /// Whether TCP's checksum of the packet is right, whose `data` is the TCP header.
     ///
     /// # Safety
@@ -229,6 +236,11 @@ impl Inet for Ipv4Address {
         unsafe { bindings::tcp_dispatch_tcp_v4_checksum_is_right(skb) }
     }
 
+    unsafe fn route_input(skb: *mut bindings::sk_buff) -> bool {
+        // SAFETY: By the contract.
+        unsafe { bindings::tcp_dispatch_ipv4_route_input(skb) }
+    }
+
     #[inline]
     unsafe fn find_tcp(_skb: *mut bindings::sk_buff) -> Option<usize> {
         None
@@ -336,6 +348,11 @@ impl Inet for Ipv6Address {
     unsafe fn checksum_is_right(skb: *mut bindings::sk_buff) -> bool {
         // SAFETY: By the contract.
         unsafe { bindings::tcp_dispatch_tcp_v6_checksum_is_right(skb) }
+    }
+
+    unsafe fn route_input(skb: *mut bindings::sk_buff) -> bool {
+        // SAFETY: By the contract.
+        unsafe { bindings::tcp_dispatch_ipv6_route_input(skb) }
     }
 
     unsafe fn find_tcp(skb: *mut bindings::sk_buff) -> Option<usize> {

@@ -12,6 +12,7 @@
 use super::{
     inet::Inet,
     net::Net,
+    net_device,
     netdevice_notifier::{for_each_device, DeviceEvents, NetdeviceNotifier},
     rcu,
     sk_buff::SkBuff,
@@ -20,8 +21,9 @@ use crate::{
     bindings,
     tcp_dispatch_core::{Ipv4Address, Ipv6Address},
 };
-use core::{hint, marker::PhantomData, ptr};
+use core::{marker::PhantomData, ptr};
 use kernel::{
+    jump_label::static_branch_unlikely,
     prelude::*,
     sync::{
         atomic::{ordering, Atomic},
@@ -35,17 +37,26 @@ pub(crate) trait EarlyDemux: EarlyDemuxOf<Ipv4Address> + EarlyDemuxOf<Ipv6Addres
     /// Whether the devices of `net` are to ask. Process context, under RTNL. When the answer becomes
     /// another, [`L3RxHandler::update`] is to be called.
     fn is_wanted(net: &Net) -> bool;
+
+    /// Whether a packet that IP has received is worth [`EarlyDemuxOf::early_demux`] at first sight. Most
+    /// aren't, and are to lose no time over it. Softirq context, in an RCU read section.
+    fn is_candidate(skb: &SkBuff) -> bool;
+}
+
+/// What became of a packet that was looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Looked {
+    /// IP goes on with it.
+    There,
+    /// It was freed.
+    Gone,
 }
 
 /// What looks at packets of family `A`.
 pub(crate) trait EarlyDemuxOf<A: Inet>: 'static {
-    /// Whether a packet is worth [`Self::early_demux`] at first sight. Most aren't, and are to lose no
-    /// time over it. Softirq context, in an RCU read section.
-    fn is_candidate(net: &Net, skb: &SkBuff, guard: &Guard) -> bool;
-
     /// A packet that IP has received in `net` and not routed yet. Softirq context, in an RCU read
     /// section.
-    fn early_demux(net: &Net, skb: &mut SkBuff, guard: &Guard);
+    fn early_demux(net: &Net, skb: &mut SkBuff, guard: &Guard) -> Looked;
 }
 
 struct Operations(Opaque<bindings::l3mdev_ops>);
@@ -58,6 +69,24 @@ static OPERATIONS: Operations = Operations(Opaque::uninit());
 
 /// Whether devices may be given the handler. Read and written under RTNL.
 static INSTALLED: Atomic<i32> = Atomic::new(0);
+
+/// `struct tcp_dispatch_static_keys` of `bindings/helpers.h`.
+#[repr(C)]
+struct StaticKeys {
+    misses_devices: kernel::bindings::static_key_false,
+}
+
+extern "C" {
+    static tcp_dispatch_static_keys: StaticKeys;
+}
+
+/// Whether a device of a namespace that wants it doesn't ask: one that is of a VRF, or has operations of
+/// another's. Any context; costs an instruction.
+#[inline]
+pub(crate) fn misses_devices() -> bool {
+    // SAFETY: The key is one of C's.
+    unsafe { static_branch_unlikely!(tcp_dispatch_static_keys, StaticKeys, misses_devices) }
+}
 
 /// Calls `f` under RTNL.
 fn with_rtnl(f: impl FnOnce()) {
@@ -96,6 +125,7 @@ impl<E: EarlyDemux> L3RxHandler<E> {
             } else {
                 Handler::<E>::take(Some(net));
             }
+            Handler::<E>::look_for_missed();
         });
     }
 }
@@ -105,6 +135,7 @@ impl<E: EarlyDemux> Drop for L3RxHandler<E> {
         with_rtnl(|| {
             INSTALLED.store(0, ordering::Relaxed);
             Handler::<E>::take(None);
+            Handler::<E>::look_for_missed();
         });
     }
 }
@@ -194,39 +225,10 @@ impl<E: EarlyDemux> Handler<E> {
         skb: *mut bindings::sk_buff,
         proto: u16,
     ) -> *mut bindings::sk_buff {
-        // SAFETY: IP has checked its header and lends us the packet, in a read section; the device
-        // that it came by has a namespace.
-        unsafe {
-            let net = (*dev).nd_net.net;
-            match u32::from(proto) {
-                bindings::AF_INET => Self::look::<Ipv4Address>(net, skb),
-                bindings::AF_INET6 => Self::look::<Ipv6Address>(net, skb),
-                _ => skb,
-            }
-        }
-    }
-
-    /// # Safety
-    ///
-    /// As for [`Self::l3_rcv`], in the namespace `net`, with a packet of family `A`.
-    #[inline]
-    unsafe fn look<A: Inet>(
-        net: *mut bindings::net,
-        skb: *mut bindings::sk_buff,
-    ) -> *mut bindings::sk_buff
-    where
-        E: EarlyDemuxOf<A>,
-    {
-        // SAFETY: By the contract.
-        unsafe {
-            let guard = rcu::held_by_caller();
-            if <E as EarlyDemuxOf<A>>::is_candidate(
-                Net::from_raw(net),
-                SkBuff::from_raw(skb),
-                &guard,
-            ) {
-                return Self::demux::<A>(net, skb);
-            }
+        // SAFETY: IP has checked its header and lends us the packet, in a read section.
+        if E::is_candidate(unsafe { SkBuff::from_raw(skb) }) {
+            // SAFETY: As for this.
+            return unsafe { Self::demux(dev, skb, proto) };
         }
         skb
     }
@@ -235,26 +237,73 @@ impl<E: EarlyDemux> Handler<E> {
     ///
     /// # Safety
     ///
-    /// As for [`Self::look`].
+    /// As for [`Self::l3_rcv`].
     #[inline(never)]
-    unsafe extern "C" fn demux<A: Inet>(
-        net: *mut bindings::net,
+    unsafe extern "C" fn demux(
+        dev: *mut bindings::net_device,
+        skb: *mut bindings::sk_buff,
+        proto: u16,
+    ) -> *mut bindings::sk_buff {
+        // SAFETY: By the contract.
+        unsafe {
+            match u32::from(proto) {
+                bindings::AF_INET => Self::demux_of::<Ipv4Address>(dev, skb),
+                bindings::AF_INET6 => Self::demux_of::<Ipv6Address>(dev, skb),
+                _ => skb,
+            }
+        }
+    }
+
+    /// Not inlined: each family's saves the registers that it needs itself.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::l3_rcv`], with a packet of family `A`.
+    #[inline(never)]
+    unsafe extern "C" fn demux_of<A: Inet>(
+        dev: *mut bindings::net_device,
         skb: *mut bindings::sk_buff,
     ) -> *mut bindings::sk_buff
     where
         E: EarlyDemuxOf<A>,
     {
-        // SAFETY: By the contract.
-        unsafe {
+        // SAFETY: By the contract; the device that it came by has a namespace.
+        let looked = unsafe {
             <E as EarlyDemuxOf<A>>::early_demux(
-                Net::from_raw(net),
+                Net::from_raw((*dev).nd_net.net),
                 SkBuff::from_raw(skb),
                 &rcu::held_by_caller(),
-            );
+            )
+        };
+        match looked {
+            Looked::There => skb,
+            Looked::Gone => ptr::null_mut(),
         }
-        // A caller who knew that it is the same would keep it in a register, which it saves for all
-        // packets, in the place of a jump here.
-        hint::black_box(skb)
+    }
+
+    /// Notes whether the devices of the namespaces that want it all ask. Under RTNL.
+    fn look_for_missed() {
+        let mut misses = false;
+        // SAFETY: RTNL is held, and keeps the devices that are listed; each has a namespace.
+        unsafe {
+            for_each_device(None, |dev| {
+                misses = misses
+                    || !(Self::asks(dev) || net_device::is_ours(dev))
+                        && (*dev).flags & bindings::net_device_flags_IFF_LOOPBACK == 0
+                        && E::is_wanted(Net::from_raw((*dev).nd_net.net));
+            });
+            bindings::tcp_dispatch_set_misses_devices(misses);
+        }
+    }
+
+    /// Whether IP asks us about what a device receives.
+    ///
+    /// # Safety
+    ///
+    /// RTNL must be held, and the device be valid.
+    unsafe fn asks(dev: *mut bindings::net_device) -> bool {
+        // SAFETY: By the contract.
+        unsafe { Self::is_ours(dev) && bindings::tcp_dispatch_netdev_asks_l3_rx_handler(dev) }
     }
 }
 
@@ -272,7 +321,11 @@ impl<E: EarlyDemux> DeviceEvents for Handler<E> {
                     Self::flag(dev, true);
                 }
                 bindings::netdev_cmd_NETDEV_UNREGISTER => Self::flag(dev, false),
+                // It may have got a master, or operations of another's.
                 _ => {}
+            }
+            if E::is_wanted(Net::from_raw((*dev).nd_net.net)) {
+                Self::look_for_missed();
             }
         }
     }

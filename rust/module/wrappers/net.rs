@@ -34,8 +34,12 @@ impl Net {
     /// `net.ipv4.tcp_early_demux`.
     #[inline]
     pub(crate) fn has_tcp_early_demux(&self) -> bool {
-        // SAFETY: The namespace is valid.
-        unsafe { bindings::tcp_dispatch_net_has_tcp_early_demux(self.as_ptr()) }
+        // SAFETY: The namespace is valid. Both are bytes, which whoever sets them writes at once.
+        unsafe {
+            let ipv4 = &raw const (*self.as_ptr()).ipv4;
+            (&raw const (*ipv4).sysctl_ip_early_demux).read_volatile() != 0
+                && (&raw const (*ipv4).sysctl_tcp_early_demux).read_volatile() != 0
+        }
     }
 
     /// Whether packets of TCP with the same addresses get the same route, as far as that is easily

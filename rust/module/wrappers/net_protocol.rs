@@ -15,7 +15,7 @@ use crate::{
     bindings::{self, inet6_protocol, net_protocol, sk_buff as RawSkBuff},
     tcp_dispatch_core::{Ipv4Address, Ipv6Address},
 };
-use core::marker::PhantomData;
+use core::{ffi::c_void, marker::PhantomData};
 use kernel::{prelude::*, sync::rcu::Guard, time::delay::fsleep, time::Delta, types::Opaque};
 
 /// What becomes of a received packet.
@@ -37,23 +37,7 @@ pub(crate) struct Given(c_int);
 /// the read section that IP of family `A` called the [`Layer`] in, with the packet that it gave.
 pub(crate) fn give_to_tcp<A: Protocol>(skb: &mut SkBuff) -> Given {
     // SAFETY: Packets come only while the layer is in its place. The packet is ours to give.
-    Given(unsafe { call_handler::<A>(skb.as_ptr()) })
-}
-
-/// Calls what was there before.
-///
-/// # Safety
-///
-/// The layer is in its place, and the packet the caller's to give.
-#[inline]
-unsafe fn call_handler<A: Protocol>(raw: *mut RawSkBuff) -> c_int {
-    // SAFETY: Written before the layer was put in its place. By the contract.
-    unsafe {
-        match A::handler(&*A::entries().found.get()) {
-            Some(handler) => handler(raw),
-            None => 0,
-        }
-    }
+    Given(unsafe { A::call_tcp(skb.as_ptr()) })
 }
 
 /// What stands between IP of family `A` and TCP. Softirq context, in an RCU read section.
@@ -110,12 +94,47 @@ pub(crate) trait Protocol: Inet {
     /// Both must be entries of TCP's that stay valid.
     unsafe fn replace(from: *const Self::Entry, to: *const Self::Entry) -> bool;
 
-    /// What an entry does with packets.
-    fn handler(entry: &Self::Entry) -> Option<unsafe extern "C" fn(*mut RawSkBuff) -> c_int>;
+    /// Has [`Self::call_tcp`] do what an entry does with packets. Process context.
+    ///
+    /// # Safety
+    ///
+    /// The entry's function must be there as long as anybody calls it.
+    unsafe fn set_tcp(entry: &Self::Entry);
+
+    /// Gives a packet to TCP.
+    ///
+    /// # Safety
+    ///
+    /// [`Self::set_tcp`] must have been called, and the packet be the caller's to give.
+    unsafe fn call_tcp(skb: *mut RawSkBuff) -> c_int;
 
     /// The entry with `L` before what it does.
     fn with_layer<L: Layer<Self>>(entry: Self::Entry) -> Self::Entry;
 }
+
+// Static calls of `include/linux/static_call.h`: what is called here becomes a direct call of the function
+// that was set. `bindings/helpers.c` defines them.
+extern "C" {
+    #[link_name = "__SCT__tcp_dispatch_ipv4_tcp"]
+    fn static_call_ipv4_tcp(skb: *mut c_void) -> c_int;
+    #[link_name = "__SCT__tcp_dispatch_ipv6_tcp"]
+    fn static_call_ipv6_tcp(skb: *mut c_void) -> c_int;
+
+    #[link_name = "__SCK__tcp_dispatch_ipv4_tcp"]
+    static IPV4_TCP_KEY: u8;
+    #[link_name = "__SCK__tcp_dispatch_ipv6_tcp"]
+    static IPV6_TCP_KEY: u8;
+}
+
+/// Keeps the keys' names in this object, by which objtool ties calls to them:
+/// `__STATIC_CALL_ADDRESSABLE()`.
+struct Addressable(#[expect(dead_code)] [*const u8; 2]);
+
+// SAFETY: Nobody uses it.
+unsafe impl Sync for Addressable {}
+
+#[used]
+static ADDRESSABLE: Addressable = Addressable([&raw const IPV4_TCP_KEY, &raw const IPV6_TCP_KEY]);
 
 static IPV4: Entries<net_protocol> = Entries::new();
 static IPV6: Entries<inet6_protocol> = Entries::new();
@@ -138,9 +157,15 @@ impl Protocol for Ipv4Address {
         unsafe { bindings::tcp_dispatch_inet_protos_cmpxchg(from, to) }
     }
 
+    unsafe fn set_tcp(entry: &net_protocol) {
+        // SAFETY: By the contract.
+        unsafe { bindings::tcp_dispatch_ipv4_set_tcp(entry.handler) };
+    }
+
     #[inline]
-    fn handler(entry: &net_protocol) -> Option<unsafe extern "C" fn(*mut RawSkBuff) -> c_int> {
-        entry.handler
+    unsafe fn call_tcp(skb: *mut RawSkBuff) -> c_int {
+        // SAFETY: By the contract.
+        unsafe { static_call_ipv4_tcp(skb.cast()) }
     }
 
     fn with_layer<L: Layer<Self>>(entry: net_protocol) -> net_protocol {
@@ -170,9 +195,15 @@ impl Protocol for Ipv6Address {
         unsafe { bindings::tcp_dispatch_inet6_protos_cmpxchg(from, to) }
     }
 
+    unsafe fn set_tcp(entry: &inet6_protocol) {
+        // SAFETY: By the contract.
+        unsafe { bindings::tcp_dispatch_ipv6_set_tcp(entry.handler) };
+    }
+
     #[inline]
-    fn handler(entry: &inet6_protocol) -> Option<unsafe extern "C" fn(*mut RawSkBuff) -> c_int> {
-        entry.handler
+    unsafe fn call_tcp(skb: *mut RawSkBuff) -> c_int {
+        // SAFETY: By the contract.
+        unsafe { static_call_ipv6_tcp(skb.cast()) }
     }
 
     fn with_layer<L: Layer<Self>>(entry: inet6_protocol) -> inet6_protocol {
@@ -194,7 +225,7 @@ unsafe extern "C" fn handler<L: Layer<A>, A: Protocol>(raw: *mut RawSkBuff) -> c
     let guard = unsafe { rcu::held_by_caller() };
     if L::is_unrelated(skb, &guard) {
         // SAFETY: The packet is ours to give.
-        unsafe { call_handler::<A>(raw) }
+        unsafe { A::call_tcp(raw) }
     } else {
         // SAFETY: As for this.
         unsafe { receive::<L, A>(raw) }
@@ -212,7 +243,7 @@ unsafe extern "C" fn receive<L: Layer<A>, A: Protocol>(raw: *mut RawSkBuff) -> c
     let (skb, guard) = unsafe { (SkBuff::from_raw(raw), rcu::held_by_caller()) };
     match L::receive(skb, &guard) {
         // SAFETY: The packet is still ours to give.
-        Verdict::Pass => unsafe { call_handler::<A>(raw) },
+        Verdict::Pass => unsafe { A::call_tcp(raw) },
         Verdict::Given(Given(result)) => result,
         Verdict::Consumed => 0,
     }
@@ -299,6 +330,7 @@ impl<L: Layer<A>, A: Protocol> TcpHook<L, A> {
         // is in its place.
         unsafe {
             let found = *original;
+            A::set_tcp(&found);
             entries.found.get().write(found);
             entries.published.get().write(A::with_layer::<L>(found));
         }

@@ -40,12 +40,12 @@ impl<const N: usize> Counters<N> {
         unsafe { bindings::tcp_dispatch_this_cpu_add(self.0, i as u32, n) };
     }
 
-    /// Adds one to counter `i` and `n` to the next, on this CPU. Any context.
+    /// Adds one to counter `i` and `n` to the next, here and at `other`, on this CPU. Any context.
     #[inline]
-    pub(crate) fn add_one_and(&self, i: usize, n: u64) {
+    pub(crate) fn add_one_and(&self, other: &Self, i: usize, n: u64) {
         debug_assert!(i + 1 < N);
         // SAFETY: The type's invariant; `i + 1` is less than `N`, as all callers' enums are.
-        unsafe { bindings::tcp_dispatch_this_cpu_add_one_and(self.0, i as u32, n) };
+        unsafe { bindings::tcp_dispatch_this_cpu_add_one_and(self.0, other.0, i as u32, n) };
     }
 
     /// The sum of counter `i` over all CPUs.

@@ -131,7 +131,7 @@ impl<T: Table> RhashTable<T> {
     }
 
     /// The entry with `key`: `rhashtable_lookup()`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn lookup<'rcu>(
         &self,
         key: &T::Key,
@@ -139,14 +139,10 @@ impl<T: Table> RhashTable<T> {
     ) -> Option<RcuRef<'rcu, T::Entry>> {
         // SAFETY: The table is initialised.
         let tbl = unsafe { read(&raw const (*self.inner.get()).tbl) };
-        match Self::look(tbl, key, guard) {
-            Ok(found) => Some(found),
-            Err(tbl) if tbl.is_null() => None,
-            Err(tbl) => Self::look_in_newer(tbl, key, guard),
-        }
+        Self::look(tbl, key, guard).or_else(|| Self::look_in_newer(tbl, key, guard))
     }
 
-    /// While the table is resized, there are two or more.
+    /// Looks in the tables of buckets that come after `tbl`, while the table is resized.
     #[cold]
     #[inline(never)]
     fn look_in_newer<'rcu>(
@@ -154,22 +150,28 @@ impl<T: Table> RhashTable<T> {
         key: &T::Key,
         guard: &'rcu Guard,
     ) -> Option<RcuRef<'rcu, T::Entry>> {
-        while !tbl.is_null() {
-            match Self::look(tbl, key, guard) {
-                Ok(found) => return Some(found),
-                Err(next) => tbl = next,
+        loop {
+            // A newer one is to be seen if an entry has gone there.
+            smp_mb(Read);
+            // SAFETY: Tables of buckets are freed a grace period after the next has replaced them.
+            tbl = unsafe { read(&raw const (*tbl).future_tbl) };
+            if tbl.is_null() {
+                return None;
+            }
+            let found = Self::look(tbl, key, guard);
+            if found.is_some() {
+                return found;
             }
         }
-        None
     }
 
-    /// Looks in one table of buckets; if it has no such entry, the next one may, or there is none.
-    #[inline]
+    /// Looks in one table of buckets.
+    #[inline(always)]
     fn look<'rcu>(
         tbl: *mut bucket_table,
         key: &T::Key,
         _guard: &'rcu Guard,
-    ) -> Result<RcuRef<'rcu, T::Entry>, *mut bucket_table> {
+    ) -> Option<RcuRef<'rcu, T::Entry>> {
         // SAFETY: Tables of buckets, and the entries in them, are freed a grace period after they were
         // taken out. The table's nodes are those of entries, whose reference the table drops only after
         // it took them out.
@@ -181,24 +183,21 @@ impl<T: Table> RhashTable<T> {
                 // Its lowest bit is the lock; nothing stands for an empty chain.
                 let mut link = read(bucket).map_addr(|addr| addr & !1).cast::<rhash_head>();
                 if link.is_null() {
-                    break;
+                    return None;
                 }
                 while link.addr() & 1 == 0 {
                     let node = link.cast::<Node<T::Key>>();
                     if (*node).key.is(key) {
                         let node = NonNull::new_unchecked(link.cast());
-                        return Ok(RcuRef::from_raw(Self::entry_of(node)));
+                        return Some(RcuRef::from_raw(Self::entry_of(node)));
                     }
                     link = read(&raw const (*link).next);
                 }
                 // Else an entry was moved to another bucket meanwhile, and its chain was gone along.
                 if link.addr() == end {
-                    break;
+                    return None;
                 }
             }
-            // A newer table is to be seen if an entry has gone there.
-            smp_mb(Read);
-            Err(read(&raw const (*tbl).future_tbl))
         }
     }
 
@@ -247,12 +246,12 @@ unsafe fn read<P>(place: *const *mut P) -> *mut P {
 /// # Safety
 ///
 /// `tbl` must be valid.
-#[inline]
+#[inline(always)]
 unsafe fn bucket(tbl: *mut bucket_table, hash: u32) -> *const *mut rhash_lock_head {
     // SAFETY: By the contract. There are as many buckets as `size` says, a power of two, unless the table
     // was made when memory was short.
     unsafe {
-        let index = hash & ((*tbl).size - 1);
+        let index = hash & (*tbl).size.wrapping_sub(1);
         if (*tbl).nest != 0 {
             return bindings::rht_bucket_nested(tbl, index);
         }

@@ -5,7 +5,7 @@
 //! C header: [`include/linux/random.h`](srctree/include/linux/random.h)
 
 use crate::tcp_dispatch_core::hash::Secrets;
-use core::{cell::UnsafeCell, mem::size_of};
+use core::{cell::UnsafeCell, mem::size_of_val};
 use kernel::bindings;
 
 /// The secrets.
@@ -18,7 +18,7 @@ struct Drawn(UnsafeCell<Secrets>);
 // SAFETY: Written before there is a table; afterwards only read.
 unsafe impl Sync for Drawn {}
 
-static SECRETS: Drawn = Drawn(UnsafeCell::new(Secrets([0; 6])));
+static SECRETS: Drawn = Drawn(UnsafeCell::new(Secrets::new([0; 6])));
 
 /// Draws the secrets.
 ///
@@ -26,8 +26,11 @@ static SECRETS: Drawn = Drawn(UnsafeCell::new(Secrets([0; 6])));
 ///
 /// No key may have been hashed yet, nor be hashed meanwhile.
 pub(crate) unsafe fn draw() {
-    // SAFETY: By the contract nobody else uses them. Any bytes are such words.
-    unsafe { bindings::get_random_bytes(SECRETS.0.get().cast(), size_of::<Secrets>()) };
+    let mut random = [0; 6];
+    // SAFETY: Any bytes are such words.
+    unsafe { bindings::get_random_bytes(random.as_mut_ptr().cast(), size_of_val(&random)) };
+    // SAFETY: By the contract nobody else uses them.
+    unsafe { SECRETS.0.get().write(Secrets::new(random)) };
 }
 
 /// The secrets. Any context, once they are drawn.

@@ -101,18 +101,40 @@ impl SkBuff {
         Some(unsafe { SockAddresses::of(sk) })
     }
 
-    /// Whether the socket is what early demux found, TCP's or [`crate::early_demux`]. A program of
-    /// BPF may have given it another.
+    /// Whether a function is what frees the packet's socket.
     #[inline]
-    pub(crate) fn is_early_demux(&self) -> bool {
+    fn has_destructor(&self, function: unsafe extern "C" fn(*mut bindings::sk_buff)) -> bool {
         // SAFETY: The packet is valid; while IP has it, the union holds the destructor.
         let destructor = unsafe { (*self.0.get()).__bindgen_anon_3.__bindgen_anon_1.destructor };
-        destructor.is_some_and(|destructor| {
-            ptr::fn_addr_eq(
-                destructor,
-                bindings::sock_edemux as unsafe extern "C" fn(*mut bindings::sk_buff),
-            )
-        })
+        destructor.is_some_and(|destructor| ptr::fn_addr_eq(destructor, function))
+    }
+
+    /// Whether TCP's early demux has found the packet's socket.
+    #[inline]
+    pub(crate) fn is_tcp_early_demux(&self) -> bool {
+        self.has_destructor(bindings::sock_edemux)
+    }
+
+    /// The socket that [`Self::set_early_demux`] gave the packet, or a program of BPF.
+    #[inline]
+    pub(crate) fn early_demux_sock(&self) -> Option<SockAddresses<'_>> {
+        if !self.has_destructor(bindings::sock_pfree) {
+            return None;
+        }
+        self.sock()
+    }
+
+    /// Lets it be TCP's early demux that has found the packet's socket. That has to be one which is
+    /// counted, as all but listeners are.
+    #[inline]
+    pub(crate) fn make_tcp_early_demux(&mut self) {
+        debug_assert!(self.has_socket());
+        // SAFETY: The packet is ours, and both free a counted socket alike; while IP has it, the union
+        // holds the destructor.
+        unsafe {
+            (*self.0.get()).__bindgen_anon_3.__bindgen_anon_1.destructor =
+                Some(bindings::sock_edemux);
+        }
     }
 
     /// Whether IP is going to look for the socket of the packet, a whole segment, before it routes it:
@@ -122,8 +144,8 @@ impl SkBuff {
         !self.has_route() && !self.has_socket() && self.is_to_this_host()
     }
 
-    /// Gives the packet, which has none, its socket, and the route that the socket remembers. In the
-    /// read section that IP handles the packet in.
+    /// Gives the packet, which has none, its socket, as a program of BPF might, and the route that the
+    /// socket remembers. In the read section that IP handles the packet in.
     #[inline]
     pub(crate) fn set_early_demux(&mut self, sock: Sock) {
         debug_assert!(!self.has_socket());
@@ -152,6 +174,14 @@ impl SkBuff {
     pub(crate) fn accepts_source<A: Inet>(&self, way_back: &Dst) -> bool {
         // SAFETY: IP has received the packet; the route is valid.
         unsafe { A::accepts_source(self.as_ptr(), way_back.as_ptr()) }
+    }
+
+    /// Routes the packet, which has no route. In the read section that IP handles it in. `false` if IP has
+    /// none for it.
+    pub(crate) fn route_input<A: Inet>(&mut self) -> bool {
+        debug_assert!(!self.has_route());
+        // SAFETY: IP has received the packet, and not routed it.
+        unsafe { A::route_input(self.as_ptr()) }
     }
 
     /// Whether it is known where the packet goes.
@@ -220,22 +250,29 @@ impl SkBuff {
         unsafe { (*self.0.get()).data }
     }
 
+    /// How many bytes it has from `data` on.
     #[inline]
-    fn len(&self) -> u32 {
+    pub(crate) fn len(&self) -> u32 {
         // SAFETY: The packet is valid.
         unsafe { (*self.0.get()).len }
     }
 
-    /// The fixed part of the TCP header of a packet that is a segment, if it is linear. `data` is the
-    /// IP header, which it follows at once.
+    /// What stands where TCP has its ports, source and destination, in network byte order, if that is
+    /// linear. Whether the packet is TCP, nobody knows yet. IP has received it.
     #[inline]
-    pub(crate) fn linear_tcp<A: Inet>(&self) -> Option<&TcpHeader> {
-        let transport = self.ip::<A>().header_len();
-        if self.linear() < transport + TCP_HEADER {
-            return None;
+    pub(crate) fn ports_at_hand(&self) -> Option<([u8; 2], [u8; 2])> {
+        const BEHIND_PORTS: u32 = 4;
+        let skb = self.0.get();
+        // IP has set the transport header to where its own ends.
+        let transport = u32::from(self.fields().transport_header);
+        // SAFETY: The packet is valid, and the tail is where the linear part ends.
+        unsafe {
+            if transport + BEHIND_PORTS > (*skb).tail {
+                return None;
+            }
+            let ports = (*skb).head.add(transport as usize).cast::<[u8; 2]>();
+            Some((ports.read(), ports.add(1).read()))
         }
-        // SAFETY: The header is within the linear part.
-        Some(unsafe { &*self.data().wrapping_add(transport).cast() })
     }
 
     /// How many bytes from `data` on are linear.
@@ -397,6 +434,12 @@ impl<'a, A: Inet> Segment<'a, A> {
     #[inline]
     pub(crate) fn tuple(&self) -> Tuple<A> {
         packet::tuple(self.ip(), self.tcp())
+    }
+
+    /// Where it comes from.
+    #[inline]
+    pub(crate) fn source(&self) -> SocketAddress<A> {
+        self.tuple().source()
     }
 
     /// The packet's length in bytes, IP header included.

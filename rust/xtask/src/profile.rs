@@ -28,7 +28,7 @@ const SECONDS: u64 = 1200;
 #[derive(clap::Args)]
 pub struct Args {
     /// What the client does with the daemon
-    #[arg(long, default_value = "round-trip", value_parser = ["round-trip", "connect", "echo"])]
+    #[arg(long, default_value = "round-trip", value_parser = ["round-trip", "connect", "echo", "unrelated"])]
     operation: String,
     /// Where the client is: in another network namespace than the daemon, or in the same
     #[arg(long, default_value = "remote", value_parser = ["remote", "local"])]
