@@ -24,7 +24,8 @@ use crate::{
         net_protocol::{give_to_tcp, Verdict},
         rcu::RcuArc,
         sk_buff::{DropReason, Segment, SkBuff},
-        sock, trace,
+        sock::{self, Listener, Sock},
+        trace,
     },
 };
 use kernel::{prelude::*, sync::rcu::Guard};
@@ -77,7 +78,9 @@ pub(crate) fn first_packet<A: Family>(
         return Verdict::Consumed;
     }
     match assign(net, &service, &mut segment, &tuple, guard) {
-        Ok(Assigned::New(connection)) => begin(net, segment, &connection, guard),
+        Ok(Assigned::New(connection, listener)) => {
+            begin(net, segment, &connection, listener, guard)
+        }
         Ok(Assigned::Known(connection)) => {
             ingress::pass(translate_syn(net, segment, &connection, guard))
         }
@@ -96,9 +99,9 @@ fn is_signed<A: Family>(segment: &mut Segment<'_, A>) -> bool {
 }
 
 /// What came of an assignment.
-enum Assigned<A: Family> {
-    /// A new connection.
-    New(RcuArc<Connection<A>>),
+enum Assigned<'rcu, A: Family> {
+    /// A new connection, and the listener that takes it.
+    New(RcuArc<Connection<A>>, Option<Listener<'rcu>>),
     /// One that another CPU made of another copy of the SYN.
     Known(RcuArc<Connection<A>>),
 }
@@ -111,13 +114,13 @@ struct Unassigned {
 }
 
 /// Creates the connection and assigns a process to it.
-fn assign<A: Family>(
-    net: &DispatchNet,
-    service: &Service,
+fn assign<'rcu, A: Family>(
+    net: &'rcu DispatchNet,
+    service: &'rcu Service,
     segment: &mut Segment<'_, A>,
-    tuple: &Tuple<A>,
-    guard: &Guard,
-) -> Result<Assigned<A>, Unassigned> {
+    tuple: &'rcu Tuple<A>,
+    guard: &'rcu Guard,
+) -> Result<Assigned<'rcu, A>, Unassigned> {
     let iif = segment.skb().iif();
     let unassigned = |reason| Unassigned {
         reason,
@@ -151,7 +154,7 @@ fn assign<A: Family>(
             net.insert(&connection, guard)
         };
         match inserted {
-            Ok(()) => return Ok(Assigned::New(connection)),
+            Ok(()) => return Ok(Assigned::New(connection, choice.listener_of_last())),
             Err(InsertError::Exists) => {
                 return A::of(net)
                     .connections
@@ -187,6 +190,7 @@ fn begin<A: Family>(
     net: &DispatchNet,
     mut segment: Segment<'_, A>,
     connection: &RcuArc<Connection<A>>,
+    listener: Option<Listener<'_>>,
     guard: &Guard,
 ) -> Verdict {
     let is_local = segment.skb().is_from_loopback();
@@ -201,6 +205,12 @@ fn begin<A: Family>(
             return verdict;
         }
     };
+    // TCP need not look for it again, unless a socket is left of a connection that looks the same.
+    if let Some(listener) = &listener {
+        if Sock::find(net.net(), connection.to_process(), connection.iif).is_none() {
+            skb.set_listener(listener);
+        }
+    }
     let given = give_to_tcp::<A>(skb);
     // What TCP has answered a remote client has told already, in `crate::egress`.
     if connection.has_begun()

@@ -37,6 +37,8 @@ pub(crate) struct Choice<'a, A> {
     all_asked: bool,
     /// Whether one listens, but has no room.
     full: bool,
+    /// The listener of the last process that was found to have one and room.
+    listener: Option<Listener<'a>>,
 }
 
 impl<'a, A: Family> Choice<'a, A> {
@@ -59,6 +61,7 @@ impl<'a, A: Family> Choice<'a, A> {
             attempt: 0,
             all_asked: false,
             full: false,
+            listener: None,
         }
     }
 
@@ -113,7 +116,10 @@ impl<'a, A: Family> Choice<'a, A> {
                 self.full = true;
                 false
             }
-            Some(_) => true,
+            Some(listener) => {
+                self.listener = Some(listener);
+                true
+            }
             None => false,
         }
     }
@@ -131,6 +137,11 @@ impl<'a, A: Family> Choice<'a, A> {
         self.full
     }
 
+    /// The listener of the process that was chosen last.
+    pub(crate) fn listener_of_last(&self) -> Option<Listener<'a>> {
+        self.listener
+    }
+
     fn ask_all(&mut self) {
         if !self.all_asked {
             self.all_asked = true;
@@ -142,7 +153,7 @@ impl<'a, A: Family> Choice<'a, A> {
         }
     }
 
-    fn listener(&self, process: &Process) -> Option<Listener> {
+    fn listener(&self, process: &Process) -> Option<Listener<'a>> {
         process.listener(self.net.net(), self.tuple.source(), self.iif, self.guard)
     }
 }

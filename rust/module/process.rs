@@ -234,13 +234,13 @@ impl Process {
 
     /// The listener that takes connections of `client`, which come by the device of index `iif`: not
     /// another user's who took a registrant's address. In an RCU read section.
-    pub(crate) fn listener<A: Family>(
+    pub(crate) fn listener<'rcu, A: Family>(
         &self,
         net: &Net,
         client: SocketAddress<A>,
         iif: i32,
-        guard: &Guard,
-    ) -> Option<Listener> {
+        guard: &'rcu Guard,
+    ) -> Option<Listener<'rcu>> {
         let address = A::address(self.address)?;
         Listener::find(net, &Tuple::new(client, address), iif, guard)
             .filter(|listener| self.registrant.is_none_or(|user| user == listener.user))
@@ -261,7 +261,11 @@ impl Process {
     }
 
     /// The listener that takes connections of clients that nothing is known of. In an RCU read section.
-    pub(crate) fn listener_for_anybody(&self, net: &Net, guard: &Guard) -> Option<Listener> {
+    pub(crate) fn listener_for_anybody<'rcu>(
+        &self,
+        net: &Net,
+        guard: &'rcu Guard,
+    ) -> Option<Listener<'rcu>> {
         match self.address {
             AnySocketAddress::V4(_) => {
                 self.listener(net, SocketAddress::<Ipv4Address>::default(), 0, guard)

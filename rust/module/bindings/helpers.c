@@ -89,7 +89,6 @@ bool tcp_dispatch_skb_dst_replace(struct sk_buff *skb, struct dst_entry *dst)
 {
 	/* Who set a route without counting it is in a read section that lasts until the packet left. */
 	if (skb_dst_is_noref(skb)) {
-		skb_dst_drop(skb);
 		skb_dst_set_noref(skb, dst);
 		return true;
 	}
@@ -119,6 +118,12 @@ void tcp_dispatch_skb_set_early_demux(struct sk_buff *skb, struct sock *sk)
 		dst = dst_check(dst, READ_ONCE(sk->sk_rx_dst_cookie));
 	if (dst && sk->sk_rx_dst_ifindex == skb->skb_iif)
 		skb_dst_set_noref(skb, dst);
+}
+
+void tcp_dispatch_skb_set_listener(struct sk_buff *skb, struct sock *sk)
+{
+	skb->sk = sk;
+	skb->destructor = sock_pfree;
 }
 
 void tcp_dispatch_skb_orphan(struct sk_buff *skb)

@@ -34,6 +34,7 @@ void tcp_dispatch_skb_dst_set(struct sk_buff *skb, struct dst_entry *dst);
 bool tcp_dispatch_skb_dst_replace(struct sk_buff *skb, struct dst_entry *dst);
 void tcp_dispatch_kfree_skb(struct sk_buff *skb, enum skb_drop_reason reason);
 void tcp_dispatch_skb_set_early_demux(struct sk_buff *skb, struct sock *sk);
+void tcp_dispatch_skb_set_listener(struct sk_buff *skb, struct sock *sk);
 void tcp_dispatch_skb_orphan(struct sk_buff *skb);
 struct dst_entry *tcp_dispatch_skb_dst(const struct sk_buff *skb);
 bool tcp_dispatch_dst_hold_input(struct dst_entry *dst);

@@ -8,7 +8,7 @@ use super::{
     dst::{Dst, DstRef},
     inet::Inet,
     net::Net,
-    sock::{Sock, SockAddresses},
+    sock::{Listener, Sock, SockAddresses},
 };
 use crate::{
     bindings,
@@ -122,6 +122,15 @@ impl SkBuff {
             return None;
         }
         self.sock()
+    }
+
+    /// Gives the packet, which has none, the listener that TCP is to find for it, as a program of BPF might.
+    /// If others share its address, TCP chooses among them. In the read section that it was found in.
+    pub(crate) fn set_listener(&mut self, listener: &Listener<'_>) {
+        debug_assert!(!self.has_socket());
+        // SAFETY: The packet is ours and has no socket. Listeners aren't counted by packets; who queues
+        // one counts it then.
+        unsafe { bindings::tcp_dispatch_skb_set_listener(self.0.get(), listener.as_ptr()) };
     }
 
     /// Lets it be TCP's early demux that has found the packet's socket. That has to be one which is

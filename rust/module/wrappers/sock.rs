@@ -13,7 +13,7 @@ use crate::{
         ChecksumState, SocketAddress, Tuple,
     },
 };
-use core::ptr::NonNull;
+use core::{marker::PhantomData, ptr::NonNull};
 use kernel::sync::rcu::Guard;
 
 /// `TCP_TIME_WAIT` of [`include/net/tcp_states.h`](srctree/include/net/tcp_states.h).
@@ -130,9 +130,15 @@ pub(crate) fn socket_state<A: Inet>(net: &Net, tuple: &Tuple<A>, iif: i32) -> Op
     Sock::find(net, tuple, iif).map(|sock| sock.state())
 }
 
-/// What a listening socket shows.
+/// A listening socket, and what it shows.
+///
+/// # Invariants
+///
+/// The socket isn't freed in the read section that `'rcu` stands for.
 #[derive(Clone, Copy)]
-pub(crate) struct Listener {
+pub(crate) struct Listener<'rcu> {
+    sk: NonNull<bindings::sock>,
+    _section: PhantomData<&'rcu ()>,
     /// How many connections wait to be accepted.
     pub(crate) accept_queue: u32,
     /// How many may wait.
@@ -141,7 +147,7 @@ pub(crate) struct Listener {
     pub(crate) user: Uid,
 }
 
-impl Listener {
+impl<'rcu> Listener<'rcu> {
     /// The listener for connections of `tuple` (client to process), which come by the device of
     /// index `iif`. In an RCU read section.
     ///
@@ -152,22 +158,31 @@ impl Listener {
         net: &Net,
         tuple: &Tuple<A>,
         iif: i32,
-        _guard: &Guard,
+        _guard: &'rcu Guard,
     ) -> Option<Self> {
-        let sk = NonNull::new(A::lookup_listener(net, tuple, iif))?.as_ptr();
+        let found = NonNull::new(A::lookup_listener(net, tuple, iif))?;
+        let sk = found.as_ptr();
         // SAFETY: The listener isn't freed in this read section.
         let device = unsafe { bindings::tcp_dispatch_sk_bound_dev_if(sk) };
         if device != 0 && !dst::is_vrf(net, device) {
             return None;
         }
+        // INVARIANT: As above.
         // SAFETY: As above.
         Some(unsafe {
             Self {
+                sk: found,
+                _section: PhantomData,
                 accept_queue: bindings::tcp_dispatch_sk_ack_backlog(sk),
                 accept_queue_max: bindings::tcp_dispatch_sk_max_ack_backlog(sk),
                 user: Uid::from_raw(bindings::tcp_dispatch_sk_uid(sk)),
             }
         })
+    }
+
+    /// The socket, which has no reference of the caller's.
+    pub(super) fn as_ptr(&self) -> *mut bindings::sock {
+        self.sk.as_ptr()
     }
 
     /// Whether TCP would drop a new connection for want of room, `sk_acceptq_is_full()`.
