@@ -19,11 +19,12 @@ import ipaddress
 import os
 import socket
 
-from lib import background, capture, check, container, daemon, dispatch, exchange, foreground, lan, namespace, topology
-from lib import wait, wireguard
+from lib import background, capture, check, container, daemon, dispatch, exchange, foreground, inject, lan, namespace
+from lib import topology, wait, wireguard
 from lib.client import Client, refused, who
 from lib.ip import BOTH, IPV4, endpoint, split
 from lib.netlink import NetlinkError
+from lib.packet import ACK, RST
 from lib.runner import test
 
 _NETWORKS = {4: ("203.0.113.0/24", 28), 6: ("2001:db8:2::/56", 64)}
@@ -150,6 +151,27 @@ def a_service_at_an_address_of_a_VRF_is_served(net):
     with _unbound_sockets_serve_vrfs(net), capture.Capture(net.client, "eth2") as wire:
         exchange.everything(net.client, link.service, net.processes, source=lambda: endpoint(link.client, 0))
     check.equal(wire.addresses(), {link.client, link.server}, "addresses on the wire")
+
+
+@test
+def a_packet_by_a_VRF_straight_to_a_process_on_an_open_connections_ports_is_dropped(net):
+    """TCP has found the process's socket by it before the layer is asked."""
+    link = net.links["eth2"]
+    net.control.serve(link.service, net.processes[0])
+    net.client.ip(f"{net.version.option} route add {net.process_host(1)} via {link.server}")
+    try:
+        with (
+            _unbound_sockets_serve_vrfs(net),
+            capture.Capture(net.client, "eth2") as wire,
+            Client(net.client, link.service, source=endpoint(link.client, 0)) as client,
+        ):
+            client.who()
+            numbers, before = wire.next_numbers(client.address), net.control.drops("outside")
+            inject.Injector(net.client).segment(client.address, net.processes[0], RST | ACK, *numbers)
+            wait.until(lambda: net.control.drops("outside") > before, "the drop is counted")
+            check.equal(client.who()[0], net.processes[0], "the connection's process afterwards")
+    finally:
+        net.client.ip(f"{net.version.option} route del {net.process_host(1)} via {link.server}")
 
 
 @test

@@ -28,15 +28,6 @@ def setup(version):
     return net
 
 
-def _sequence(wire, client):
-    """The sequence and acknowledgment numbers that the client's next segment would have."""
-    sent = wire.wait_for(
-        lambda seen: seen.source == client.address and seen.flags & ACK and not seen.payload, "an ACK of the client"
-    )
-    last = [seen for seen in wire.segments() if seen.source == client.address][-1]
-    return last.sequence + last.payload, max(sent.acknowledgment, last.acknowledgment)
-
-
 def _dropped(net, send):
     """Calls `send` and waits until the module has counted one packet more from outside."""
     before = net.control.drops("outside")
@@ -78,13 +69,35 @@ def segments_from_outside_to_the_process_on_an_open_connections_ports_are_droppe
     send = inject.Injector(net.client)
     with capture.Capture(net.client, "eth0") as wire, Client(net.client, net.service) as client:
         client.who()
-        sequence, acknowledgment = _sequence(wire, client)
+        sequence, acknowledgment = wire.next_numbers(client.address)
         for flags, data in ((PSH | ACK, b"reset\n"), (RST | ACK, b""), (FIN | ACK, b""), (SYN, b"")):
             _dropped(net, lambda: send.segment(client.address, net.processes[0], flags, sequence, acknowledgment, data))
         check.equal(client.who()[0], net.processes[0], "the connection's process afterwards")
         check.equal(wire.addresses(), {net.client_address, net.host, net.process_host(1)}, "addresses on the wire")
         answers = [seen for seen in wire.segments() if not seen.outgoing]
         check.true(not any(net.is_process_host(host_of(seen.source)) for seen in answers), "something answered")
+
+
+@test
+def a_segment_from_outside_to_a_process_is_dropped_wherever_its_ports_are(net):
+    """The ports by which such packets are told from others are behind what stands between IP's header and TCP's."""
+    net.control.serve(net.service, net.processes[0])
+    send = inject.Injector(net.client)
+    with capture.Capture(net.client, "eth0") as wire, Client(net.client, net.service) as client:
+        client.who()
+        numbers = wire.next_numbers(client.address)
+        ends = (client.address, net.processes[0])
+        segment = packet.tcp(*ends, RST | ACK, *numbers)
+        hosts = [host_of(end) for end in ends]
+        for words in (1, 5, 10) if net.version is IPV4 else ():
+            # No operation, and the end of the options.
+            options = b"\x01" * (4 * words - 1) + b"\x00"
+            _dropped(net, lambda: send.send(packet.ipv4(*hosts, segment, options=options)))
+        for length in (4, 60) if net.version is not IPV4 else ():
+            # An option that who doesn't know it skips.
+            header = packet.options_header(60, bytes((0x1E, length)) + bytes(length))
+            _dropped(net, lambda: send.send(packet.ipv6(*hosts, segment, headers=(header,))))
+        check.equal(client.who()[0], net.processes[0], "the connection's process afterwards")
 
 
 @test

@@ -14,7 +14,6 @@ use crate::{
     family::Family,
     ingress, mss,
     plan::Refusal,
-    ports,
     refuse, reuse,
     service::Service,
     stats::Drop,
@@ -49,10 +48,6 @@ pub(crate) fn first_packet<A: Family>(
             return Verdict::Pass;
         }
         net.remove(connection);
-    }
-    // Most of what isn't ours ends here, at less than a look-up.
-    if !ports::is_in_use(tuple.destination_port) {
-        return Verdict::Pass;
     }
     let Some(service) = net.service_of(&tuple, guard) else {
         return Verdict::Pass;

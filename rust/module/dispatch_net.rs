@@ -11,7 +11,7 @@ use crate::{
     connection::{Connection, ConnectionCount, ConnectionRef, InsertError},
     expire,
     family::{Family, FamilyNet},
-    module_parameters,
+    module_parameters, ports,
     process::State,
     service::{Service, ServiceKey, ServiceTable},
     settle,
@@ -19,6 +19,7 @@ use crate::{
     tcp_dispatch_core::{AnySocketAddress, Ipv4Address, Ipv6Address, Tuple},
     wrappers::{
         delayed_work::{DelayedWork, HasDelayedWork},
+        l3_rx_handler,
         net::{Net, Owner, Pernet, PernetOperations},
         netlink_notifier::SocketReleased,
         rcu::{read_once, RcuArc, RcuRef},
@@ -42,6 +43,7 @@ use pin_init::{pin_data, pinned_drop, PinInit};
 /// Which work of a namespace is which, for [`HasDelayedWork`].
 const SWEEP: usize = 0;
 const SETTLE: usize = 1;
+const CHECK_SOURCES: usize = 2;
 
 /// The state of a network namespace.
 #[pin_data(PinnedDrop)]
@@ -52,6 +54,9 @@ pub(crate) struct DispatchNet {
     /// Ends processes, see [`settle`]. Behind `sweep`, which may schedule it.
     #[pin]
     settle: DelayedWork<Self, SETTLE>,
+    /// Has packets' sources be looked at, see [`Self::note_direct_client`].
+    #[pin]
+    check_sources: DelayedWork<Self, CHECK_SOURCES>,
     /// What there is of IPv4. Has rules of its own.
     #[pin]
     pub(crate) ipv4: FamilyNet<Ipv4Address>,
@@ -95,6 +100,7 @@ impl Pernet for DispatchNet {
         pin_init::pin_init!(Self {
             sweep <- DelayedWork::new(),
             settle <- DelayedWork::new(),
+            check_sources <- DelayedWork::new(),
             ipv4 <- FamilyNet::new(),
             ipv6 <- FamilyNet::new(),
             services <- ServiceTable::new(),
@@ -126,6 +132,16 @@ unsafe impl HasDelayedWork<SETTLE> for DispatchNet {
 
     fn run(&self) -> Option<Msecs> {
         settle::settle(self)
+    }
+}
+
+// SAFETY: `check_sources` is at this offset.
+unsafe impl HasDelayedWork<CHECK_SOURCES> for DispatchNet {
+    const OFFSET: usize = offset_of!(Self, check_sources);
+
+    fn run(&self) -> Option<Msecs> {
+        l3_rx_handler::check_sources();
+        None
     }
 }
 
@@ -228,6 +244,14 @@ impl DispatchNet {
             self.settle.expedite();
         }
         true
+    }
+
+    /// Notes that a client on this computer connects to `port`, in network byte order, at a process address
+    /// itself. Any context.
+    pub(crate) fn note_direct_client(&self, port: [u8; 2]) {
+        if ports::note_direct_client(port) {
+            self.check_sources.expedite();
+        }
     }
 
     /// Lets [`settle`] run.

@@ -15,7 +15,7 @@ use crate::{
     syn_route,
     tcp_dispatch_core::{packet::Header, Tuple},
     wrappers::{
-        l3_rx_handler::{EarlyDemux, EarlyDemuxOf, Looked},
+        l3_rx_handler::{self, EarlyDemux, EarlyDemuxOf, Looked},
         net::Net,
         sk_buff::{DropReason, Segment, SkBuff},
         sock::Sock,
@@ -33,8 +33,9 @@ impl EarlyDemux for DispatchNet {
     #[inline]
     fn is_candidate(skb: &SkBuff) -> bool {
         // Headers that may not be linear yet are so rare that they may be made so.
-        skb.ports_at_hand().is_none_or(|(source, destination)| {
-            ports::is_in_use(destination) || ports::has_direct_clients(source)
+        skb.ports_at_hand().is_none_or(|at_hand| {
+            ports::is_in_use(at_hand.destination())
+                || l3_rx_handler::checks_sources() && ports::has_direct_clients(at_hand.source())
         })
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     connection::Connection,
     dispatch_net::DispatchNet,
     family::Family,
-    reuse,
+    ports, reuse,
     stats::Drop,
     tcp_dispatch_core::{packet::Header, Tuple},
     wrappers::{
@@ -46,7 +46,10 @@ pub(crate) fn receive<A: Family>(skb: &mut SkBuff, guard: &Guard) -> Verdict {
     if let Some(sock) = skb.early_demux_sock() {
         let net = DispatchNet::of(skb.receiving_net(guard), guard);
         let to_process = sock.tuple::<A>();
-        if A::of(net).process_prefix(guard).contains(to_process.destination_ip) {
+        if A::of(net)
+            .process_prefix(guard)
+            .contains(to_process.destination_ip)
+        {
             if let Some(verdict) = deliver_to_socket(net, skb, &to_process) {
                 return verdict;
             }
@@ -92,6 +95,11 @@ fn receive_without_socket<A: Family>(skb: &mut SkBuff, guard: &Guard) -> Verdict
     }
 
     let tuple = segment.tuple();
+    // Most of what isn't ours ends here, at less than a look-up: a connection's service is there as long as
+    // it is itself.
+    if !ports::is_in_use(tuple.destination_port) {
+        return Verdict::Pass;
+    }
     let known = A::of(net).connections.find_by_client(&tuple, guard);
     match known {
         Some(connection) if !segment.flags().is_syn_only() => deliver(segment, &connection),

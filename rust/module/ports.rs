@@ -33,16 +33,17 @@ pub(crate) fn has_direct_clients(port: [u8; 2]) -> bool {
 }
 
 /// Notes that somebody on this computer connects to `port`, in network byte order, at a process address
-/// itself. Any context.
-pub(crate) fn note_direct_client(port: [u8; 2]) {
+/// itself. Any context. Returns whether that was news.
+pub(crate) fn note_direct_client(port: [u8; 2]) -> bool {
     let port = at(port);
     let mut now = read_once(port);
     while now & DIRECT_CLIENTS == 0 {
         match port.cmpxchg(now, now | DIRECT_CLIENTS, ordering::Relaxed) {
-            Ok(_) => return,
+            Ok(_) => return true,
             Err(other) => now = other,
         }
     }
+    false
 }
 
 /// That there is a service, or a process, at a port. Any context.

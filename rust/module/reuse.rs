@@ -9,7 +9,6 @@ use crate::{
     connection::Connection,
     dispatch_net::DispatchNet,
     family::Family,
-    ports,
     tcp_dispatch_core::{options, packet, Tuple},
     wrappers::{
         sk_buff::{Segment, SkBuff},
@@ -79,7 +78,7 @@ pub(crate) fn to_process_itself<A: Family>(net: &DispatchNet, skb: &mut SkBuff, 
     };
     if segment.flags().is_syn_only() && !segment.is_damaged() {
         let to_process = segment.tuple();
-        ports::note_direct_client(to_process.destination_port);
+        net.note_direct_client(to_process.destination_port);
         make_way(net, &mut segment, &to_process, guard);
     }
 }

@@ -59,3 +59,11 @@ class Capture:
     def wait_for(self, condition, what):
         """Waits for a segment that meets the condition, and returns the first."""
         return wait.until(lambda: next((each for each in self.segments() if condition(each)), None), what)
+
+    def next_numbers(self, source):
+        """The sequence and acknowledgment numbers that the next segment from there would have."""
+        sent = self.wait_for(
+            lambda seen: seen.source == source and seen.flags & packet.ACK and not seen.payload, f"an ACK of {source}"
+        )
+        last = [seen for seen in self.segments() if seen.source == source][-1]
+        return last.sequence + last.payload, max(sent.acknowledgment, last.acknowledgment)

@@ -122,6 +122,9 @@ void tcp_dispatch_skb_set_early_demux(struct sk_buff *skb, struct sock *sk)
 
 void tcp_dispatch_skb_set_listener(struct sk_buff *skb, struct sock *sk)
 {
+	/* Who of those that are bound to nothing listens to a VRF is TCP's to say. */
+	if (netif_is_l3_master(skb->dev))
+		return;
 	skb->sk = sk;
 	skb->destructor = sock_pfree;
 }
@@ -353,6 +356,7 @@ bool tcp_dispatch_inet6_protos_cmpxchg(const struct inet6_protocol *from,
 
 struct tcp_dispatch_static_keys tcp_dispatch_static_keys = {
 	.misses_devices = STATIC_KEY_FALSE_INIT,
+	.checks_sources = STATIC_KEY_FALSE_INIT,
 };
 
 void tcp_dispatch_set_misses_devices(bool misses)
@@ -361,6 +365,11 @@ void tcp_dispatch_set_misses_devices(bool misses)
 		static_branch_enable(&tcp_dispatch_static_keys.misses_devices);
 	else
 		static_branch_disable(&tcp_dispatch_static_keys.misses_devices);
+}
+
+void tcp_dispatch_check_sources(void)
+{
+	static_branch_enable(&tcp_dispatch_static_keys.checks_sources);
 }
 
 /* per-CPU data */

@@ -91,8 +91,10 @@ bool tcp_dispatch_inet6_protos_cmpxchg(const struct inet6_protocol *from,
 /* l3_rx_handler: what packets branch on that hardly ever changes. */
 extern struct tcp_dispatch_static_keys {
 	struct static_key_false misses_devices;
+	struct static_key_false checks_sources;
 } tcp_dispatch_static_keys;
 void tcp_dispatch_set_misses_devices(bool misses);
+void tcp_dispatch_check_sources(void);
 
 /* per-CPU data: an array of u64 */
 u64 __percpu *tcp_dispatch_alloc_percpu_u64(unsigned int n, bool atomic);

@@ -74,6 +74,7 @@ static INSTALLED: Atomic<i32> = Atomic::new(0);
 #[repr(C)]
 struct StaticKeys {
     misses_devices: kernel::bindings::static_key_false,
+    checks_sources: kernel::bindings::static_key_false,
 }
 
 extern "C" {
@@ -86,6 +87,19 @@ extern "C" {
 pub(crate) fn misses_devices() -> bool {
     // SAFETY: The key is one of C's.
     unsafe { static_branch_unlikely!(tcp_dispatch_static_keys, StaticKeys, misses_devices) }
+}
+
+/// Whether [`check_sources`] was called. Any context; costs an instruction.
+#[inline]
+pub(crate) fn checks_sources() -> bool {
+    // SAFETY: The key is one of C's.
+    unsafe { static_branch_unlikely!(tcp_dispatch_static_keys, StaticKeys, checks_sources) }
+}
+
+/// Has [`checks_sources`] say yes from now on. Process context.
+pub(crate) fn check_sources() {
+    // SAFETY: No requirements but process context.
+    unsafe { bindings::tcp_dispatch_check_sources() };
 }
 
 /// Calls `f` under RTNL.

@@ -266,10 +266,10 @@ impl SkBuff {
         unsafe { (*self.0.get()).len }
     }
 
-    /// What stands where TCP has its ports, source and destination, in network byte order, if that is
-    /// linear. Whether the packet is TCP, nobody knows yet. IP has received it.
+    /// Where TCP has its ports, source and destination, if that is linear. Whether the packet is TCP,
+    /// nobody knows yet. IP has received it.
     #[inline]
-    pub(crate) fn ports_at_hand(&self) -> Option<([u8; 2], [u8; 2])> {
+    pub(crate) fn ports_at_hand(&self) -> Option<PortsAtHand<'_>> {
         const BEHIND_PORTS: u32 = 4;
         let skb = self.0.get();
         // IP has set the transport header to where its own ends.
@@ -279,8 +279,9 @@ impl SkBuff {
             if transport + BEHIND_PORTS > (*skb).tail {
                 return None;
             }
-            let ports = (*skb).head.add(transport as usize).cast::<[u8; 2]>();
-            Some((ports.read(), ports.add(1).read()))
+            // INVARIANT: Just seen.
+            let ports = (*skb).head.add(transport as usize).cast();
+            Some(PortsAtHand(ports, PhantomData))
         }
     }
 
@@ -350,6 +351,29 @@ impl SkBuff {
                     .csum = csum
             };
         }
+    }
+}
+
+/// Where a packet has its ports, if it is TCP.
+///
+/// # Invariants
+///
+/// Points to four bytes of a packet that lives as long as `'a`.
+pub(crate) struct PortsAtHand<'a>(*const [u8; 2], PhantomData<&'a SkBuff>);
+
+impl PortsAtHand<'_> {
+    /// Where it comes from, in network byte order.
+    #[inline]
+    pub(crate) fn source(&self) -> [u8; 2] {
+        // SAFETY: The type's invariant.
+        unsafe { self.0.read() }
+    }
+
+    /// Where it goes to, in network byte order.
+    #[inline]
+    pub(crate) fn destination(&self) -> [u8; 2] {
+        // SAFETY: The type's invariant.
+        unsafe { self.0.add(1).read() }
     }
 }
 

@@ -13,7 +13,8 @@ use serde::Serialize;
 pub struct Stats {
     /// Connections that were assigned.
     pub connections: u64,
-    /// Packets from clients that were given to a process.
+    /// Packets from clients that were given to a process, or that netfilter's input chain has dropped on
+    /// their way to it.
     pub packets_in: u64,
     /// Bytes of these packets, IP header included.
     pub bytes_in: u64,
