@@ -31,7 +31,7 @@ pub(crate) fn is_unrelated<A: Family>(skb: &SkBuff, guard: &Guard) -> bool {
 /// Whether a packet's socket, or its peer, has a process address.
 #[cold]
 #[inline(never)]
-extern "C" fn is_of_process<A: Family>(skb: &SkBuff, guard: &Guard) -> bool {
+fn is_of_process<A: Family>(skb: &SkBuff, guard: &Guard) -> bool {
     let prefix = A::of(DispatchNet::of(skb.receiving_net(guard), guard)).process_prefix(guard);
     skb.sock().is_some_and(|sock| {
         let (peer, local) = sock.ips();

@@ -51,14 +51,6 @@ bool tcp_dispatch_pskb_may_pull(struct sk_buff *skb, unsigned int len)
 	return pskb_may_pull(skb, len);
 }
 
-int tcp_dispatch_skb_ensure_writable(struct sk_buff *skb, unsigned int len)
-{
-	/* As the function begins; nearly always that is all. */
-	if (skb_headlen(skb) >= len && (!skb_cloned(skb) || skb_clone_writable(skb, len)))
-		return 0;
-	return skb_ensure_writable(skb, len);
-}
-
 struct sk_buff *tcp_dispatch_alloc_skb(unsigned int size)
 {
 	return alloc_skb(size, GFP_ATOMIC);

@@ -25,7 +25,6 @@ void *tcp_dispatch_kmalloc_atomic(size_t size);
 
 /* sk_buff */
 bool tcp_dispatch_pskb_may_pull(struct sk_buff *skb, unsigned int len);
-int tcp_dispatch_skb_ensure_writable(struct sk_buff *skb, unsigned int len);
 struct sk_buff *tcp_dispatch_alloc_skb(unsigned int size);
 void tcp_dispatch_skb_reserve(struct sk_buff *skb, int len);
 void tcp_dispatch_skb_reset_network_header(struct sk_buff *skb);

@@ -24,7 +24,7 @@ use core::{
     ptr::{self, NonNull},
     slice,
 };
-use kernel::{prelude::*, sync::rcu::Guard, types::Opaque};
+use kernel::{error::to_result, prelude::*, sync::rcu::Guard, types::Opaque};
 
 const TCP_HEADER: usize = size_of::<TcpHeader>();
 
@@ -308,11 +308,41 @@ impl SkBuff {
     /// into the packet may become invalid.
     #[inline]
     fn make_writable(&mut self, len: usize) -> Result {
-        // SAFETY: The packet is ours.
-        match unsafe { bindings::tcp_dispatch_skb_ensure_writable(self.0.get(), len as u32) } {
-            0 => Ok(()),
-            error => Err(Error::from_errno(error)),
+        if self.is_writable(len) {
+            return Ok(());
         }
+        // SAFETY: The packet is ours.
+        to_result(unsafe { bindings::skb_ensure_writable(self.0.get(), len as u32) })
+    }
+
+    /// Whether the headers, and the first `len` bytes from `data` on, are linear and nobody else's: as
+    /// `skb_ensure_writable()` begins. Nearly always that is all.
+    #[inline]
+    fn is_writable(&self, len: usize) -> bool {
+        if self.linear() < len {
+            return false;
+        }
+        let skb = self.0.get();
+        // SAFETY: The packet is valid.
+        if unsafe { (*skb).cloned() } == 0 {
+            return true;
+        }
+        // SAFETY: The packet is valid, and what it shares stands where the buffer's linear part ends. The
+        // count is read at once, as by `atomic_read()`.
+        let (dataref, headroom, own) = unsafe {
+            let shared = (*skb)
+                .head
+                .add((*skb).end as usize)
+                .cast::<bindings::skb_shared_info>();
+            (
+                (&raw const (*shared).dataref).cast::<u32>().read_volatile(),
+                (*skb).data.addr().wrapping_sub((*skb).head.addr()),
+                usize::from((*skb).hdr_len),
+            )
+        };
+        // `skb_header_cloned()`: who refers to the data without the headers is counted in the upper half, too.
+        let others = (dataref & 0xffff).wrapping_sub(dataref >> 16);
+        others == 1 && headroom.saturating_add(len) <= own
     }
 
     /// Tells the sender of a received packet by ICMP that nobody listens on the port, as often as the
