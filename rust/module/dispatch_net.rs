@@ -68,6 +68,8 @@ pub(crate) struct DispatchNet {
     services: ServiceTable,
     /// The largest packet that TCP makes for a process, in bytes. Set under RTNL, read by SYNs.
     port_mtu: Atomic<u32>,
+    /// See [`EarlyDemux::misses_devices`](l3_rx_handler::EarlyDemux::misses_devices).
+    pub(crate) misses_devices: Atomic<i32>,
     /// Of both families.
     pub(crate) connection_count: ConnectionCount,
     /// Has rules of its own.
@@ -105,6 +107,7 @@ impl Pernet for DispatchNet {
             ipv6 <- FamilyNet::new(),
             services <- ServiceTable::new(),
             port_mtu: Atomic::new(u32::MAX),
+            misses_devices: Atomic::new(0),
             connection_count: ConnectionCount::new(limit),
             affinities <- AffinityTable::new(),
             sweeps: Atomic::new(0),

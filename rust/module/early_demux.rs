@@ -21,13 +21,17 @@ use crate::{
         sock::Sock,
     },
 };
-use kernel::sync::rcu::Guard;
+use kernel::sync::{atomic::Atomic, rcu::Guard};
 
 impl EarlyDemux for DispatchNet {
     fn is_wanted(net: &Net) -> bool {
         let guard = Guard::new();
         let net = Self::of(net, &guard);
         !net.ipv4.process_prefix(&guard).is_empty() || !net.ipv6.process_prefix(&guard).is_empty()
+    }
+
+    fn misses_devices(net: &Net) -> &Atomic<i32> {
+        &Self::of(net, &Guard::new()).misses_devices
     }
 
     #[inline]

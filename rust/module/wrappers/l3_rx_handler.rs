@@ -38,6 +38,10 @@ pub(crate) trait EarlyDemux: EarlyDemuxOf<Ipv4Address> + EarlyDemuxOf<Ipv6Addres
     /// another, [`L3RxHandler::update`] is to be called.
     fn is_wanted(net: &Net) -> bool;
 
+    /// Where it is noted that a device of `net` doesn't ask though it is wanted. Read and written under
+    /// RTNL, here alone.
+    fn misses_devices(net: &Net) -> &Atomic<i32>;
+
     /// Whether a packet that IP has received is worth [`EarlyDemuxOf::early_demux`] at first sight. Most
     /// aren't, and are to lose no time over it. Softirq context, in an RCU read section.
     fn is_candidate(skb: &SkBuff) -> bool;
@@ -69,6 +73,9 @@ static OPERATIONS: Operations = Operations(Opaque::uninit());
 
 /// Whether devices may be given the handler. Read and written under RTNL.
 static INSTALLED: Atomic<i32> = Atomic::new(0);
+
+/// In how many namespaces that is noted, see [`EarlyDemux::misses_devices`]. Read and written under RTNL.
+static MISSING: Atomic<i32> = Atomic::new(0);
 
 /// `struct tcp_dispatch_static_keys` of `bindings/helpers.h`.
 #[repr(C)]
@@ -139,7 +146,7 @@ impl<E: EarlyDemux> L3RxHandler<E> {
             } else {
                 Handler::<E>::take(Some(net));
             }
-            Handler::<E>::look_for_missed();
+            Handler::<E>::look_for_missed(net);
         });
     }
 }
@@ -148,8 +155,10 @@ impl<E: EarlyDemux> Drop for L3RxHandler<E> {
     fn drop(&mut self) {
         with_rtnl(|| {
             INSTALLED.store(0, ordering::Relaxed);
+            // From now on no device asks.
+            // SAFETY: Process context.
+            unsafe { bindings::tcp_dispatch_set_misses_devices(true) };
             Handler::<E>::take(None);
-            Handler::<E>::look_for_missed();
         });
     }
 }
@@ -295,19 +304,27 @@ impl<E: EarlyDemux> Handler<E> {
         }
     }
 
-    /// Notes whether the devices of the namespaces that want it all ask. Under RTNL.
-    fn look_for_missed() {
+    /// Notes whether the devices of `net` all ask, if it wants that. Under RTNL.
+    fn look_for_missed(net: &Net) {
         let mut misses = false;
-        // SAFETY: RTNL is held, and keeps the devices that are listed; each has a namespace.
-        unsafe {
-            for_each_device(None, |dev| {
-                misses = misses
-                    || !(Self::asks(dev) || net_device::is_ours(dev))
-                        && (*dev).flags & bindings::net_device_flags_IFF_LOOPBACK == 0
-                        && E::is_wanted(Net::from_raw((*dev).nd_net.net));
-            });
-            bindings::tcp_dispatch_set_misses_devices(misses);
+        if E::is_wanted(net) {
+            // SAFETY: RTNL is held, and keeps the devices that are listed.
+            unsafe {
+                for_each_device(Some(net), |dev| {
+                    misses |= !(Self::asks(dev) || net_device::is_ours(dev))
+                        && (*dev).flags & bindings::net_device_flags_IFF_LOOPBACK == 0;
+                });
+            }
         }
+        let noted = E::misses_devices(net);
+        if misses == (noted.load(ordering::Relaxed) != 0) {
+            return;
+        }
+        noted.store(misses.into(), ordering::Relaxed);
+        let number = MISSING.load(ordering::Relaxed) + if misses { 1 } else { -1 };
+        MISSING.store(number, ordering::Relaxed);
+        // SAFETY: Process context.
+        unsafe { bindings::tcp_dispatch_set_misses_devices(number != 0) };
     }
 
     /// Whether IP asks us about what a device receives.
@@ -338,9 +355,7 @@ impl<E: EarlyDemux> DeviceEvents for Handler<E> {
                 // It may have got a master, or operations of another's.
                 _ => {}
             }
-            if E::is_wanted(Net::from_raw((*dev).nd_net.net)) {
-                Self::look_for_missed();
-            }
+            Self::look_for_missed(Net::from_raw((*dev).nd_net.net));
         }
     }
 }
