@@ -2,7 +2,7 @@
 
 //! Fills a dispatcher's tables with what isn't measured itself: other connections, other services.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use anyhow::{Context, Result};
 use tcp_dispatch_netlink::{Client, OwnedBy, ProcessSettings, ServiceSettings};
@@ -61,14 +61,14 @@ fn connection(
 }
 
 /// Adds `number` services of the port after `service`'s and those behind it, each of one process.
-pub fn services(service: SocketAddrV4, process: SocketAddrV4, number: u16) -> Result<()> {
+pub fn services(service: SocketAddr, process: SocketAddr, number: u16) -> Result<()> {
     let mut control = Client::connect()?;
     for each in 1..=number {
-        let other = SocketAddrV4::new(*service.ip(), service.port() + each).into();
+        let other = SocketAddr::new(service.ip(), service.port() + each);
         let settings = ProcessSettings::default();
         control
             .service_add(other, &ServiceSettings::default())
-            .and_then(|()| control.process_add(other, process.into(), OwnedBy::Nobody, &settings))
+            .and_then(|()| control.process_add(other, process, OwnedBy::Nobody, &settings))
             .with_context(|| format!("can't add service {other}"))?;
     }
     Ok(())

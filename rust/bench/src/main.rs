@@ -126,10 +126,10 @@ enum Command {
     Services {
         /// The service; the others are at the ports behind its own
         #[arg(value_name = "ADDRESS:PORT")]
-        service: SocketAddrV4,
+        service: SocketAddr,
         /// The process that serves them all
         #[arg(value_name = "ADDRESS:PORT")]
-        process: SocketAddrV4,
+        process: SocketAddr,
         /// How many
         number: u16,
     },
