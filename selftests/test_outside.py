@@ -95,7 +95,7 @@ def a_segment_from_outside_to_a_process_is_dropped_wherever_its_ports_are(net):
             _dropped(net, lambda: send.send(packet.ipv4(*hosts, segment, options=options)))
         for length in (4, 60) if net.version is not IPV4 else ():
             # An option that who doesn't know it skips.
-            header = packet.options_header(60, bytes((0x1E, length)) + bytes(length))
+            header = packet.options_header(packet.DESTINATION, bytes((0x1E, length)) + bytes(length))
             _dropped(net, lambda: send.send(packet.ipv6(*hosts, segment, headers=(header,))))
         check.equal(client.who()[0], net.processes[0], "the connection's process afterwards")
 

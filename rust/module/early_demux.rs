@@ -47,10 +47,10 @@ impl EarlyDemux for DispatchNet {
 impl<A: Family> EarlyDemuxOf<A> for DispatchNet {
     #[inline]
     fn early_demux(net: &Net, skb: &mut SkBuff, guard: &Guard) -> Looked {
-        if !skb.wants_early_demux() || !net.has_tcp_early_demux() {
-            return Looked::There;
-        }
-        if !skb.ip::<A>().is_whole_segment() {
+        if !skb.wants_early_demux()
+            || !net.has_tcp_early_demux()
+            || !skb.ip::<A>().is_whole_segment()
+        {
             return Looked::There;
         }
         let Some(segment) = Segment::<A>::in_ip(skb) else {

@@ -2,8 +2,9 @@
 
 //! The fast path in: a packet on its way from IP to TCP.
 //!
-//! Softirq context, under RCU. A packet that isn't ours costs a few comparisons; one of a known
-//! connection costs a look-up and the rewriting. What is new goes to [`crate::assign`].
+//! Softirq context, under RCU. A packet that isn't ours costs a comparison; one of a known connection the
+//! rewriting, and a look-up if [`crate::early_demux`] hasn't found its socket. What is new goes to
+//! [`crate::assign`].
 
 use crate::{
     assign,
